@@ -1,0 +1,1 @@
+"""Trajectories: reading, writing, checking, simulating and cutting them into windows."""

@@ -1,0 +1,203 @@
+"""`Trajectory`: frames of one system, in one or more segments that are uniform in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float
+
+from neuralmd.errors import DataError
+from neuralmd.system import System
+
+
+class VelocitySource(StrEnum):
+    """Where the velocities of a trajectory come from; every output declares it."""
+
+    STORED = "stored"
+    """The file holds the integrator's own velocities."""
+
+    CENTRAL = "central"
+    """v(t) = (x(t+dt) - x(t-dt)) / (2 dt) of the fine file; exact for velocity Verlet without a thermostat."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of consecutive frames, uniform in time. No window crosses from one to the next.
+
+    Attributes:
+        start: Index of the first frame.
+        length: Number of frames.
+        timestep: Time from frame to frame [fs].
+    """
+
+    start: int
+    length: int
+    timestep: float
+
+    @property
+    def stop(self) -> int:
+        """Index after the last frame."""
+        return self.start + self.length
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Frames of one system.
+
+    Attributes:
+        system: The atoms.
+        positions: Unwrapped positions [A].
+        segments: The stretches that are uniform in time; they cover all frames in order.
+        velocities: Velocities [A/fs], or none.
+        velocity_source: Where the velocities come from; none if there are none.
+        forces: Forces [eV/A], or none.
+        energies: Potential energies [eV], or none.
+        metadata: What made the trajectory: engine, temperature, seed and the like.
+    """
+
+    system: System
+    positions: Float[np.ndarray, "frames atoms 3"]
+    segments: tuple[Segment, ...]
+    velocities: Float[np.ndarray, "frames atoms 3"] | None = None
+    velocity_source: VelocitySource | None = None
+    forces: Float[np.ndarray, "frames atoms 3"] | None = None
+    energies: Float[np.ndarray, " frames"] | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_shapes(self)
+        _check_segments(self.segments, len(self.positions))
+        if self.velocities is not None and self.velocity_source is None:
+            object.__setattr__(self, "velocity_source", VelocitySource.STORED)
+
+    @classmethod
+    def uniform(
+        cls,
+        system: System,
+        positions: Float[np.ndarray, "frames atoms 3"],
+        timestep: float,
+        *,
+        velocities: Float[np.ndarray, "frames atoms 3"] | None = None,
+        forces: Float[np.ndarray, "frames atoms 3"] | None = None,
+        energies: Float[np.ndarray, " frames"] | None = None,
+    ) -> Self:
+        """A trajectory of one segment, with stored velocities if there are any."""
+        segments = (Segment(0, len(positions), timestep),)
+        return cls(system, positions, segments, velocities, forces=forces, energies=energies)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __repr__(self) -> str:
+        fields = [name for name in ("velocities", "forces", "energies") if getattr(self, name) is not None]
+        steps = sorted({segment.timestep for segment in self.segments})
+        return (
+            f"Trajectory({self.system.formula}, {len(self)} frames in {len(self.segments)} segment(s), "
+            f"dt {' / '.join(f'{step:.4g}' for step in steps)} fs, {', '.join(['positions', *fields])})"
+        )
+
+    @property
+    def timestep(self) -> float:
+        """Time from frame to frame [fs].
+
+        Raises:
+            DataError: If the segments differ in it.
+        """
+        steps = {segment.timestep for segment in self.segments}
+        if len(steps) > 1:
+            shown = ", ".join(f"{step:.4g}" for step in sorted(steps))
+            raise DataError(
+                f"the segments have different time steps ({shown} fs): choose those of one time step with data.segments"
+            )
+        return steps.pop()
+
+    def slice(self, start: int, stop: int, step: int = 1) -> Trajectory:
+        """Every step-th frame from start up to stop. With a step beyond 1, all frames must lie in one segment."""
+        kept = [
+            Segment(max(s.start, start) - start, min(s.stop, stop) - max(s.start, start), s.timestep)
+            for s in self.segments
+            if s.start < stop and s.stop > start
+        ]
+        if step > 1:
+            if len(kept) != 1:
+                raise DataError(f"every {step}-th frame can be taken within one segment only, not across {len(kept)}")
+            kept = [Segment(0, -(-kept[0].length // step), kept[0].timestep * step)]
+        return replace(
+            self,
+            segments=tuple(kept),
+            **{name: None if (a := getattr(self, name)) is None else a[start:stop:step] for name in _PER_FRAME},
+        )
+
+    def split(self) -> Iterator[Trajectory]:
+        """The segments, each as a trajectory of its own."""
+        for segment in self.segments:
+            yield self.slice(segment.start, segment.stop)
+
+    def select(self, indices: tuple[int, ...]) -> Trajectory:
+        """A trajectory of the segments with the given indices only."""
+        unknown = [index for index in indices if not 0 <= index < len(self.segments)]
+        if unknown or not indices:
+            raise DataError(f"segments {unknown} asked for, but the trajectory has 0..{len(self.segments) - 1}")
+        return concatenate([self.slice(self.segments[i].start, self.segments[i].stop) for i in indices])
+
+
+_PER_FRAME = ("positions", "velocities", "forces", "energies")
+
+
+def concatenate(parts: list[Trajectory]) -> Trajectory:
+    """Trajectories of one system, one after the other, each keeping its segments."""
+    segments: list[Segment] = []
+    for part in parts:
+        offset = segments[-1].stop if segments else 0
+        segments += [replace(segment, start=segment.start + offset) for segment in part.segments]
+    joined = {}
+    for name in _PER_FRAME:
+        arrays = [getattr(part, name) for part in parts]
+        joined[name] = None if any(array is None for array in arrays) else np.concatenate(arrays)
+    return replace(parts[0], segments=tuple(segments), **joined)
+
+
+def with_central_velocities(trajectory: Trajectory) -> Trajectory:
+    """The trajectory with velocities by central differences; the first and last frame of each segment are dropped.
+
+    v(t) = (x(t + dt) - x(t - dt)) / (2 dt)
+
+    For velocity-Verlet data without a thermostat this is the integrator's own velocity.
+
+    Raises:
+        DataError: If a segment has fewer than three frames.
+    """
+    parts = []
+    for part in trajectory.split():
+        if len(part) < 3:
+            raise DataError(f"central differences need three frames in a row, but a segment has {len(part)}")
+        velocities = (part.positions[2:] - part.positions[:-2]) / (2.0 * part.timestep)
+        inner = part.slice(1, len(part) - 1)
+        parts.append(replace(inner, velocities=velocities, velocity_source=VelocitySource.CENTRAL))
+    return concatenate(parts)
+
+
+def _check_shapes(trajectory: Trajectory) -> None:
+    frames, atoms = trajectory.positions.shape[0], trajectory.system.atoms
+    for name in ("positions", "velocities", "forces"):
+        array = getattr(trajectory, name)
+        if array is not None and array.shape != (frames, atoms, 3):
+            raise DataError(f"{name} should have the shape {(frames, atoms, 3)}, but have {array.shape}")
+    if trajectory.energies is not None and trajectory.energies.shape != (frames,):
+        raise DataError(f"energies should have the shape {(frames,)}, but have {trajectory.energies.shape}")
+
+
+def _check_segments(segments: tuple[Segment, ...], frames: int) -> None:
+    expected = 0
+    for segment in segments:
+        if segment.start != expected or segment.length < 0:
+            raise DataError(f"segments must follow each other without a hole: {segment} comes where {expected} is due")
+        if not (np.isfinite(segment.timestep) and segment.timestep > 0):
+            raise DataError(f"the time step must be positive and finite [fs], but is {segment.timestep}")
+        expected = segment.stop
+    if expected != frames:
+        raise DataError(f"the segments cover {expected} frames, but the trajectory has {frames}")

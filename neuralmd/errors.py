@@ -1,0 +1,21 @@
+"""The errors that neuralmd raises for its users; the command line prints each as one line and exits with 2."""
+
+
+class NeuralMDError(Exception):
+    """Something that the user can put right. The message says what was expected, what came, where, and what to do."""
+
+
+class ConfigError(NeuralMDError):
+    """An experiment's configuration is not valid."""
+
+
+class DataError(NeuralMDError):
+    """A file or a trajectory is not what it should be."""
+
+
+class SolverError(NeuralMDError):
+    """An ODE could not be solved."""
+
+
+class CheckpointError(NeuralMDError):
+    """A checkpoint cannot be used."""

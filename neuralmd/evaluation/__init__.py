@@ -1,0 +1,1 @@
+"""Evaluation: errors on hidden frames."""

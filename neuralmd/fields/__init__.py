@@ -1,0 +1,1 @@
+"""Fields f_theta: what gives the acceleration at a phase state."""

@@ -1,0 +1,1 @@
+"""Interpolators: what turns two anchors into a path through the gap."""

@@ -1,0 +1,1 @@
+"""Solvers: what integrates a field forward or backward in time."""
