@@ -23,6 +23,9 @@ class VelocitySource(StrEnum):
     CENTRAL = "central"
     """v(t) = (x(t+dt) - x(t-dt)) / (2 dt) of the fine file; exact for velocity Verlet without a thermostat."""
 
+    RECONSTRUCTED = "reconstructed"
+    """The anchors' own, and between them the derivative of the rebuilt path."""
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -84,10 +87,11 @@ class Trajectory:
         velocities: Float[np.ndarray, "frames atoms 3"] | None = None,
         forces: Float[np.ndarray, "frames atoms 3"] | None = None,
         energies: Float[np.ndarray, " frames"] | None = None,
+        velocity_source: VelocitySource | None = None,
     ) -> Self:
-        """A trajectory of one segment, with stored velocities if there are any."""
+        """A trajectory of one segment; velocities whose source is not told are stored ones."""
         segments = (Segment(0, len(positions), timestep),)
-        return cls(system, positions, segments, velocities, forces=forces, energies=energies)
+        return cls(system, positions, segments, velocities, velocity_source, forces, energies)
 
     def __len__(self) -> int:
         return len(self.positions)

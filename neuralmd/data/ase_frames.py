@@ -1,0 +1,158 @@
+"""Frames as ASE's `Atoms`, to and from blocks of a `Trajectory`; and the keys that carry time, source and settings.
+
+| key in `Atoms.info` | what |
+|---|---|
+| time_fs | time of the frame [fs] |
+| timestep_fs, segment | time step of the frame's segment [fs], and its index |
+| velocity_source | stored or central, in the first frame |
+| neuralmd_metadata | what made the trajectory, URL-encoded key=value pairs, in the first frame |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from neuralmd.data.files import FileHeader, check_finite
+from neuralmd.data.segments import from_lengths, from_times
+from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource
+from neuralmd.errors import DataError
+from neuralmd.system import System
+from neuralmd.units import ASE_TIME
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+_CELL_TOLERANCE = 1e-6
+
+
+def system_of(atoms: Atoms) -> System:
+    """The part of a frame that must not change."""
+    return System(
+        np.asarray(atoms.numbers, dtype=np.int64),
+        np.asarray(atoms.get_masses(), dtype=np.float64),
+        np.array(atoms.cell.array, dtype=np.float64),
+        np.array(atoms.pbc, dtype=bool),
+    )
+
+
+def fields_of(atoms: Atoms) -> frozenset[str]:
+    """Which of velocities, forces and energies a frame holds."""
+    results = {} if atoms.calc is None else atoms.calc.results
+    found = {"velocities": atoms.has("momenta"), "forces": "forces" in results, "energies": "energy" in results}
+    return frozenset(name for name, there in found.items() if there)
+
+
+def header_of(atoms: Atoms) -> tuple[dict[str, str], VelocitySource | None]:
+    """Metadata and velocity source as the first frame states them."""
+    metadata = dict(parse_qsl(str(atoms.info.get("neuralmd_metadata", "")), keep_blank_values=True))
+    if "velocities" not in fields_of(atoms):
+        return metadata, None
+    return metadata, VelocitySource(str(atoms.info.get("velocity_source", VelocitySource.STORED)))
+
+
+def segments_of(infos: Sequence[Mapping[str, Any]], path: Path) -> tuple[Segment, ...] | None:
+    """The segments that the frames' keys state; none if they state no time.
+
+    Args:
+        infos: For every frame its time_fs, timestep_fs and segment, as far as they are there.
+        path: The file, for messages.
+
+    Raises:
+        DataError: If only some frames state their time, or the times are not uniform.
+    """
+    for key in ("time_fs", "timestep_fs", "segment"):
+        count = sum(key in info for info in infos)
+        if 0 < count < len(infos):
+            raise DataError(f"{path}: only {count} of {len(infos)} frames state {key}; all must, or none")
+    if not infos or not {"time_fs", "timestep_fs"} & infos[0].keys():
+        return None
+    if "timestep_fs" not in infos[0]:
+        return from_times(np.array([float(info["time_fs"]) for info in infos]), path)
+    numbers = np.array([int(info.get("segment", 0)) for info in infos])
+    bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1), len(infos)]
+    steps = [float(infos[start]["timestep_fs"]) for start in bounds[:-1]]
+    return from_lengths(np.diff(bounds).tolist(), steps)
+
+
+def block_of(
+    images: Sequence[Atoms], start: int, system: System, fields: frozenset[str], path: Path
+) -> dict[str, np.ndarray]:
+    """The arrays of a block of frames, in the package's units.
+
+    Raises:
+        DataError: If the atoms or the cell change, a field is missing, or a position is not finite; with the frame.
+    """
+    for index, atoms in enumerate(images, start):
+        if not np.array_equal(atoms.numbers, system.atomic_numbers):
+            raise DataError(
+                f"{path}: the atoms change in frame {index}: {system.formula} was expected in the order of frame 0, "
+                f"but {atoms.get_chemical_formula('hill')} came; keep one molecule, in one order, in a file"
+            )
+        if np.abs(atoms.cell.array - system.cell).max() > _CELL_TOLERANCE:
+            raise DataError(f"{path}: the cell changes in frame {index}, but only a constant cell is supported")
+    shape = (len(images), system.atoms, 3)
+    arrays = {"positions": np.array([atoms.positions for atoms in images], dtype=np.float64).reshape(shape)}
+    check_finite(arrays["positions"], start, path)
+    for index, atoms in enumerate(images, start):
+        if missing := sorted(fields - fields_of(atoms)):
+            raise DataError(f"{path}: frame {index} lacks {', '.join(missing)}, which frame 0 has")
+    if "velocities" in fields:
+        momenta = np.array([atoms.get_momenta() for atoms in images], dtype=np.float64).reshape(shape)
+        arrays["velocities"] = momenta / (system.masses[:, None] * ASE_TIME)
+    # SinglePointCalculator's getters are not asked, since they refuse results of atoms that ASE thinks have moved.
+    results = [atoms.calc.results for atoms in images if atoms.calc is not None]
+    if "forces" in fields:
+        arrays["forces"] = np.array([r["forces"] for r in results], dtype=np.float64).reshape(shape)
+    if "energies" in fields:
+        arrays["energies"] = np.array([r["energy"] for r in results], dtype=np.float64)
+    return arrays
+
+
+def images_of(
+    block: Trajectory,
+    header: FileHeader,
+    segments: tuple[Segment, ...],
+    clock: tuple[Float[np.ndarray, " frames"], Int[np.ndarray, " frames"]],
+    *,
+    first: bool,
+) -> Iterator[Atoms]:
+    """A block's frames for ASE, velocities as momenta, energies and forces as a calculator's results.
+
+    Args:
+        block: The frames.
+        header: What the file declares.
+        segments: All segments of the file so far.
+        clock: Time [fs] and segment index of each frame of the block.
+        first: Whether the block begins the file.
+    """
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    system = header.system
+    standard = np.allclose(System.from_atomic_numbers(system.atomic_numbers).masses, system.masses, rtol=0, atol=1e-12)
+    for i, (time, number) in enumerate(zip(*clock, strict=True)):
+        masses = None if standard else system.masses
+        atoms = Atoms(system.atomic_numbers, block.positions[i], masses=masses, cell=system.cell, pbc=system.pbc)
+        atoms.info = {"time_fs": float(time), "timestep_fs": segments[number].timestep, "segment": int(number)}
+        if first and i == 0:
+            if header.velocity_source is not None:
+                atoms.info["velocity_source"] = str(header.velocity_source)
+            if header.metadata:
+                # ASE's parser of comment lines loses a "=" at the end, as an empty value would leave it.
+                atoms.info["neuralmd_metadata"] = urlencode(dict(header.metadata)) + "&"
+        if "velocities" in header.fields and block.velocities is not None:
+            atoms.set_momenta(block.velocities[i] * system.masses[:, None] * ASE_TIME)
+        results: dict[str, Any] = {}
+        if "energies" in header.fields and block.energies is not None:
+            results["energy"] = float(block.energies[i])
+        if "forces" in header.fields and block.forces is not None:
+            results["forces"] = block.forces[i]
+        if results:
+            atoms.calc = SinglePointCalculator(atoms, **results)
+        yield atoms

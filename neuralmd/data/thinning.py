@@ -1,0 +1,126 @@
+"""A fine trajectory file in, a coarse one out: every K-th frame, with velocities whose source is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from neuralmd.data.files import TrajectoryReader
+from neuralmd.data.formats import create, open_reader
+from neuralmd.data.order import require_trajectory, sample_length
+from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource, with_central_velocities
+from neuralmd.errors import DataError
+
+_BLOCK_FRAMES: Final = 4096
+
+
+@dataclass(frozen=True)
+class Thinning:
+    """Which frames to keep.
+
+    Attributes:
+        stride: Frames from one kept frame to the next, K.
+        velocities: `stored` keeps the file's own, `central` takes central differences of the fine frames, `auto`
+            prefers the file's own.
+        start: First frame that may be kept.
+        stop: Frame before which to end; none for the end of the file.
+        timestep: Time from frame to frame [fs]; only for files that state none.
+    """
+
+    stride: int
+    velocities: Literal["auto", "stored", "central"] = "auto"
+    start: int = 0
+    stop: int | None = None
+    timestep: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.stride < 2:
+            raise DataError(f"the stride should be at least 2, but is {self.stride}")
+        if self.start < 0 or (self.stop is not None and self.stop <= self.start):
+            raise DataError(
+                f"frames should run from a start >= 0 to a later stop, but from {self.start} to {self.stop}"
+            )
+
+
+def thin(fine: Path, coarse: Path, thinning: Thinning, *, overwrite: bool = False) -> int:
+    """Write every K-th frame of each segment of a file into another, block by block.
+
+    The first frame kept is the first that has velocities: with central differences, the second of a segment. A segment
+    that would keep fewer than two frames is left out, because it holds no gap.
+
+    Args:
+        fine: File to read.
+        coarse: File to write.
+        thinning: Which frames to keep.
+        overwrite: Whether a file that exists may be replaced.
+
+    Returns:
+        Number of frames written.
+
+    Raises:
+        DataError: If the file cannot be read, is no trajectory, has no velocities where its own are asked for, or is
+            shorter than the stride; if the output exists or is the input.
+    """
+    with open_reader(fine, timestep=thinning.timestep) as reader:
+        if coarse.exists() and coarse.samefile(fine):
+            raise DataError(f"{coarse} is the fine file itself: give another name for the coarse one")
+        _refuse_shuffled(reader)
+        central = _uses_central(reader, thinning, fine)
+        kept = _kept_frames(reader.segments, thinning, margin=1 if central else 0)
+        if not kept:
+            raise DataError(
+                f"{fine}: a stride of {thinning.stride} leaves no two frames of its longest segment "
+                f"({max(segment.length for segment in reader.segments)} frames): take a smaller stride"
+            )
+        with create(
+            coarse,
+            reader.system,
+            timestep=kept[0][0].timestep * thinning.stride,
+            fields=reader.fields | {"velocities"},
+            velocity_source=VelocitySource.CENTRAL if central else reader.velocity_source,
+            metadata={**reader.metadata, "thinned_from": fine.name, "thinned_stride": str(thinning.stride)},
+            overwrite=overwrite,
+        ) as writer:
+            for segment, frames in kept:
+                writer.start_segment(segment.timestep * thinning.stride)
+                for block in _blocks(reader, frames, central=central):
+                    writer.append(block)
+    return sum(len(frames) for _, frames in kept)
+
+
+def _refuse_shuffled(reader: TrajectoryReader) -> None:
+    longest = max(reader.segments, key=lambda segment: segment.length)
+    require_trajectory(reader.read(longest.start, longest.start + sample_length(longest, reader.system.atoms)))
+
+
+def _uses_central(reader: TrajectoryReader, thinning: Thinning, fine: Path) -> bool:
+    stored = "velocities" in reader.fields
+    if thinning.velocities == "stored" and not stored:
+        raise DataError(f"{fine} has no velocities: derive them with --velocities central")
+    return thinning.velocities == "central" or not stored
+
+
+def _kept_frames(segments: tuple[Segment, ...], thinning: Thinning, *, margin: int) -> list[tuple[Segment, range]]:
+    """The frames to keep of each segment; `margin` frames at either end of a segment cannot be kept."""
+    kept = []
+    for segment in segments:
+        first = max(segment.start + margin, thinning.start)
+        stop = segment.stop - margin
+        stop = stop if thinning.stop is None else min(stop, thinning.stop)
+        frames = range(first, stop, thinning.stride)
+        if len(frames) >= 2:
+            kept.append((segment, frames))
+    return kept
+
+
+def _blocks(reader: TrajectoryReader, frames: range, *, central: bool) -> Iterator[Trajectory]:
+    """The frames to keep, in blocks."""
+    margin = 1 if central else 0
+    most = max(1, _BLOCK_FRAMES // frames.step)
+    for begin in range(0, len(frames), most):
+        part = frames[begin : begin + most]
+        block = reader.read(part[0] - margin, part[-1] + 1 + margin)
+        block = with_central_velocities(block) if central else block
+        yield block.slice(0, len(block), frames.step)
