@@ -1,0 +1,73 @@
+"""`SimulationSettings`: how to simulate, checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from neuralmd.errors import ConfigError
+
+ENSEMBLES: Final = ("nve", "bussi", "langevin", "nose-hoover")
+"""The ensembles that can be simulated."""
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """How to simulate.
+
+    Attributes:
+        method: What computes the forces: "gfn2-xtb", "gfn1-xtb", or any other name for a calculator of your own.
+        ensemble: "nve", "bussi", "langevin" or "nose-hoover".
+        temperature: T [K]. In an nve run, that of the equilibration, which a Bussi thermostat does.
+        timestep: dt of the integrator [fs].
+        steps: Integration steps after equilibration.
+        equilibration: Integration steps before the first that may be stored.
+        thermostat_time: Time constant of the thermostat [fs]; for Langevin 1 / friction.
+        seed: Of the random numbers: initial velocities and thermostat.
+        every: Store the frame after every so many steps.
+        block: Frames in a block, the most that a kill can lose.
+    """
+
+    method: str = "gfn2-xtb"
+    ensemble: str = "bussi"
+    temperature: float = 500.0
+    timestep: float = 0.5
+    steps: int = 20000
+    equilibration: int = 4000
+    thermostat_time: float = 100.0
+    seed: int = 0
+    every: int = 1
+    block: int = 500
+
+    def __post_init__(self) -> None:
+        if self.ensemble not in ENSEMBLES:
+            raise ConfigError(f"the ensemble must be one of {', '.join(ENSEMBLES)}, but is {self.ensemble!r}")
+        units = {"temperature": "K", "timestep": "fs", "thermostat_time": "fs"}
+        for name, unit in units.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"{name} must be positive and finite [{unit}], but is {value}")
+        least = {"steps": 1, "equilibration": 0, "seed": 0, "every": 1, "block": 1}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise ConfigError(f"{name} must be at least {smallest}, but is {getattr(self, name)}")
+        if self.frames == 0:
+            raise ConfigError(f"every {self.every}th of {self.steps} steps leaves no frame: raise steps or lower every")
+
+    @property
+    def frames(self) -> int:
+        """Number of frames that are stored."""
+        return self.steps // self.every
+
+    @property
+    def total_steps(self) -> int:
+        """Number of integration steps, the last value of progress."""
+        return self.equilibration + self.steps
+
+    def block_ends(self) -> list[int]:
+        """The step after which each block ends; block 0 is the state before the first step."""
+        length = self.block * self.every
+        last = self.equilibration + self.frames * self.every
+        equilibrating = range(0, self.equilibration, length)
+        return [*equilibrating, *range(self.equilibration, last, length), last]
