@@ -1,4 +1,4 @@
-"""`Interpolator`: the one interface of splines, recurrent networks and neural ODEs; and the anchors it is given."""
+"""`Interpolator`: the one interface of splines, recurrent networks and neural ODEs."""
 
 from __future__ import annotations
 
@@ -6,33 +6,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float
-from torch import Tensor, nn
+import torch
+from torch import nn
 
+from neuralmd.data.anchors import Anchors
 from neuralmd.errors import DataError
-from neuralmd.system import Accelerations, Curves, PhaseState, Times
-
-
-@dataclass(frozen=True, eq=False)
-class Anchors:
-    """The two known frames at either end of each gap of a batch.
-
-    Attributes:
-        start: State at time 0.
-        end: State at time `gap`.
-        gap: Time from the first anchor to the second [fs].
-        start_acceleration: F/m at the first anchor [A/fs^2], where the file holds forces.
-        end_acceleration: F/m at the second anchor [A/fs^2], where the file holds forces.
-        context: Positions [A] of the known frames around the gap, uniformly spaced by `gap`, in order of time: as
-            many before the first anchor as after the second, both anchors included. None if nobody asked for them.
-    """
-
-    start: PhaseState
-    end: PhaseState
-    gap: float
-    start_acceleration: Accelerations | None = None
-    end_acceleration: Accelerations | None = None
-    context: Float[Tensor, "knots batch atoms 3"] | None = None
+from neuralmd.system import Curves, Times
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +56,26 @@ class Interpolator(nn.Module, ABC):
 def check_times(times: Times, gap: float) -> None:
     """Raise DataError unless the times lie in [0, gap] in increasing order."""
     slack = 1e-5 * gap
+    if not 0 < gap < float("inf"):
+        raise DataError(f"the gap between two anchors must be positive and finite [fs], but is {gap}")
     if len(times) == 0:
         raise DataError("a path needs at least one query time, but none came")
+    if not bool(torch.isfinite(times).all()):
+        raise DataError("query times must be finite")
     if float(times[0]) < -slack or float(times[-1]) > gap + slack:
         raise DataError(f"query times must lie in [0, {gap:g}] fs, but span {float(times[0]):g}..{float(times[-1]):g}")
     if bool((times[1:] <= times[:-1]).any()):
         raise DataError("query times must increase")
+
+
+def clean_times(times: Times, gap: float) -> Times:
+    """The times in float64, with those that differ from 0 or the gap by rounding only made exactly that.
+
+    Raises:
+        DataError: If the times do not lie in [0, gap] in increasing order.
+    """
+    check_times(times, gap)
+    slack = 4 * torch.finfo(times.dtype).eps * gap
+    exact = times.detach().to(torch.float64).clamp(0.0, gap)
+    exact = torch.where(exact <= slack, 0.0, exact)
+    return torch.where(exact >= gap - slack, gap, exact)

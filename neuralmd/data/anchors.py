@@ -1,0 +1,32 @@
+"""`Anchors`: the known frames at either end of a gap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from neuralmd.system import Accelerations, PhaseState
+
+
+@dataclass(frozen=True, eq=False)
+class Anchors:
+    """The two known frames at either end of each gap of a batch.
+
+    Attributes:
+        start: State at time 0.
+        end: State at time `gap`.
+        gap: Time from the first anchor to the second [fs].
+        start_acceleration: F/m at the first anchor [A/fs^2], where the file holds forces.
+        end_acceleration: F/m at the second anchor [A/fs^2], where the file holds forces.
+        context: Positions [A] of the known frames around the gap, uniformly spaced by `gap`, in order of time: as
+            many before the first anchor as after the second, both anchors included. None if nobody asked for them.
+    """
+
+    start: PhaseState
+    end: PhaseState
+    gap: float
+    start_acceleration: Accelerations | None = None
+    end_acceleration: Accelerations | None = None
+    context: Float[Tensor, "knots batch atoms 3"] | None = None
