@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from neuralmd.system import Accelerations, PhaseState
 
@@ -21,6 +22,12 @@ class Field(nn.Module, ABC):
 
     depends_on_velocity: ClassVar[bool] = False
     """Whether f_theta reads v. Velocity Verlet needs a field that does not."""
+
+    def set_scale(self, scale: Float[Tensor, " atoms"]) -> None:
+        """Take the training data's typical acceleration of each atom [A/fs^2] as the unit of what the network gives.
+
+        A field that has no such unit ignores it.
+        """
 
     @abstractmethod
     def forward(self, state: PhaseState) -> Accelerations:

@@ -1,0 +1,154 @@
+"""Symmetries of the fields and models that claim them, and the reference that the fast tensor product must equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from e3nn import o3
+from torch import Tensor
+
+from neuralmd.data.anchors import Anchors
+from neuralmd.fields.equivariant import EquivariantField
+from neuralmd.interpolators.bidirectional import BidirectionalODE
+from neuralmd.interpolators.blending import PowerBlend
+from neuralmd.ode.solvers import VelocityVerlet
+from neuralmd.system import PhaseState, System
+
+ETHANOL = [6, 6, 8, 1, 1, 1, 1, 1, 1]
+PRECISIONS = [(torch.float32, 1e-5), (torch.float64, 1e-10)]
+
+
+def molecule(numbers: list[int], batch: int, dtype: torch.dtype) -> PhaseState:
+    """Atoms on a loose grid, so that none come close to each other."""
+    generator = torch.Generator().manual_seed(3)
+    grid = torch.cartesian_prod(torch.arange(3.0), torch.arange(2.0), torch.arange(2.0))[: len(numbers)] * 1.3
+    noise = torch.randn((2, batch, len(numbers), 3), generator=generator, dtype=torch.float64)
+    return PhaseState((grid + 0.15 * noise[0]).to(dtype), (0.02 * noise[1]).to(dtype))
+
+
+def equivariant_field(dtype: torch.dtype, l_max: int = 2, layers: int = 2, cutoff: float = 6.0) -> EquivariantField:
+    torch.manual_seed(1)
+    field = EquivariantField(System.from_atomic_numbers(ETHANOL), 8, l_max, layers, cutoff)
+    field.set_scale(torch.linspace(0.01, 0.02, len(ETHANOL)))
+    return field.to(dtype)
+
+
+def transform(state: PhaseState, rotation: Tensor, shift: Tensor) -> PhaseState:
+    return PhaseState(state.positions @ rotation.T + shift, state.velocities @ rotation.T)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("reflect", [False, True])
+@pytest.mark.parametrize("l_max", [1, 2, 3])
+def test_field_turns_with_the_molecule(dtype: torch.dtype, tolerance: float, reflect: bool, l_max: int) -> None:
+    field, state = equivariant_field(dtype, l_max), molecule(ETHANOL, 4, dtype)
+    torch.manual_seed(5)
+    rotation = o3.rand_matrix().to(torch.float64)
+    rotation = torch.linalg.qr(rotation)[0].to(dtype) * (-1.0 if reflect else 1.0)
+    turned = field(transform(state, rotation, torch.tensor([1.0, -2.0, 0.5], dtype=dtype)))
+    plain = field(state)
+    assert plain.abs().max() > 1e-3
+    assert (turned - plain @ rotation.T).abs().max() < tolerance * plain.abs().max() * (
+        10 if dtype.itemsize == 4 else 1
+    )
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_field_does_not_care_which_of_two_like_atoms_is_which(dtype: torch.dtype, tolerance: float) -> None:
+    field, state = equivariant_field(dtype), molecule(ETHANOL, 3, dtype)
+    field.scale.fill_(0.015)
+    order = torch.tensor([1, 0, 2, 5, 4, 3, 8, 7, 6])
+    swapped = field(PhaseState(state.positions[:, order], state.velocities))
+    assert torch.allclose(swapped, field(state)[:, order], atol=tolerance * 0.1, rtol=10 * tolerance)
+
+
+def test_field_leaves_the_centre_of_mass_alone() -> None:
+    field, state = equivariant_field(torch.float64), molecule(ETHANOL, 3, torch.float64)
+    system = System.from_atomic_numbers(ETHANOL)
+    masses = torch.as_tensor(system.masses)[:, None]
+    assert (masses * field(state)).sum(dim=1).abs().max() < 1e-14
+    free = EquivariantField(system, 8, zero_net_force=False).double()
+    assert (masses * free(state)).sum(dim=1).abs().max() > 1e-3
+
+
+def test_field_is_smooth_where_a_neighbour_leaves_the_cutoff() -> None:
+    field = equivariant_field(torch.float64, cutoff=3.0)
+    field.zero_net_force = False
+    far = molecule(ETHANOL, 1, torch.float64).positions.repeat(3, 1, 1)
+    reach = (far[0, 1:] - far[0, 0]).norm(dim=-1).max()
+    direction = torch.tensor([-1.0, -1.0, -1.0], dtype=torch.float64)
+    far[1, 0] += direction * (reach + 10.0)
+    far[2, 0] += direction * (reach + 20.0)
+    beyond = field(PhaseState(far, torch.zeros_like(far)))
+    assert torch.allclose(beyond[1, 1:], beyond[2, 1:], rtol=0.0, atol=1e-14)
+    edge = 3.0 + torch.tensor([-1e-4, -1e-5, 1e-5], dtype=torch.float64)
+    pair = torch.zeros(3, len(ETHANOL), 3, dtype=torch.float64)
+    pair[:, :, 0] = 100.0 * torch.arange(len(ETHANOL))
+    pair[:, 1, 0] = edge
+    felt = field(PhaseState(pair, torch.zeros_like(pair)))[:, 0].norm(dim=-1)
+    assert felt[2] == 0.0
+    assert felt[0] < 1e-10
+    assert felt[1] < felt[0] * 0.01
+
+
+def test_messages_equal_those_of_e3nn() -> None:
+    """The first layer of the field, by o3.TensorProduct in mode uvu on an edge list with the same weights."""
+    torch.manual_seed(2)
+    channels, l_max, atoms = 4, 2, 5
+    system = System.from_atomic_numbers([6, 1, 8, 1, 6])
+    field = EquivariantField(system, channels, l_max, layers=2).double()
+    state = molecule([6, 1, 8, 1, 6], 1, torch.float64)
+    features = [torch.randn(1, atoms, 2 * degree + 1, channels, dtype=torch.float64) for degree in range(l_max + 1)]
+    second = field.interactions[1]
+    weights = torch.randn(1, atoms, atoms, len(second.paths) * channels, dtype=torch.float64)
+    weights[:, range(atoms), range(atoms)] = 0.0
+    vectors = state.positions[:, None] - state.positions[:, :, None]
+    harmonics = o3.spherical_harmonics([0, 1, 2], vectors, normalize=True, normalization="component")
+    by_degree = harmonics.split([1, 3, 5], dim=-1)
+    ours = [torch.zeros(1, atoms, 2 * degree + 1, channels, dtype=torch.float64) for degree in range(2)]
+    irreps = o3.Irreps(f"{channels}x0e+{channels}x1o+{channels}x2e")
+    from neuralmd.fields.tensor_product import Coupling, aggregate
+
+    for path, weight in zip(second.paths, weights.chunk(len(second.paths), dim=-1), strict=True):
+        ours[path.output] += aggregate(Coupling(path)(by_degree[path.harmonic]), weight, features[path.feature])
+    outputs = o3.Irreps([(channels, (path.output, (-1) ** path.output)) for path in second.paths])
+    instructions = [(p.feature, p.harmonic, k, "uvu", True) for k, p in enumerate(second.paths)]
+    product = o3.TensorProduct(
+        irreps,
+        o3.Irreps.spherical_harmonics(l_max),
+        outputs,
+        instructions,
+        shared_weights=False,
+        internal_weights=False,
+        irrep_normalization="component",
+        path_normalization="none",
+    ).double()
+    centres, neighbours = torch.nonzero(1 - torch.eye(atoms), as_tuple=True)
+    flat = torch.cat([x[0].transpose(1, 2).reshape(atoms, -1) for x in features], dim=-1)
+    edges = product(flat[neighbours], harmonics[0, centres, neighbours], weights[0, centres, neighbours])
+    summed = torch.zeros(atoms, edges.shape[1], dtype=torch.float64).index_add(0, centres, edges)
+    theirs = [torch.zeros_like(x) for x in ours]
+    for path, part in zip(second.paths, summed.split([block.dim for block in outputs], dim=-1), strict=True):
+        theirs[path.output][0] += part.reshape(atoms, channels, -1).transpose(1, 2)
+    for mine, reference in zip(ours, theirs, strict=True):
+        assert torch.allclose(mine, reference, atol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_reconstruction_turns_with_the_molecule_and_with_time(dtype: torch.dtype, tolerance: float) -> None:
+    model = BidirectionalODE(equivariant_field(dtype), VelocityVerlet(0.5), PowerBlend(3.0))
+    start, end = molecule(ETHANOL, 2, dtype), molecule(ETHANOL, 2, dtype)
+    end = PhaseState(end.positions + 0.02, end.velocities.flip(0))
+    times = torch.linspace(0.5, 4.5, 9, dtype=dtype)
+    path = model(Anchors(start, end, 5.0), times)
+    rotation = torch.linalg.qr(torch.as_tensor(np.random.default_rng(0).normal(size=(3, 3))))[0].to(dtype)
+    shift = torch.tensor([0.3, 0.2, -1.0], dtype=dtype)
+    turned = model(Anchors(transform(start, rotation, shift), transform(end, rotation, shift), 5.0), times)
+    assert (turned.positions - path.positions @ rotation.T - shift).abs().max() < 10 * tolerance
+    back = model(
+        Anchors(PhaseState(end.positions, -end.velocities), PhaseState(start.positions, -start.velocities), 5.0),
+        5.0 - times.flip(0),
+    )
+    assert (back.positions.flip(0) - path.positions).abs().max() < 10 * tolerance
+    assert (back.velocities.flip(0) + path.velocities).abs().max() < 10 * tolerance
