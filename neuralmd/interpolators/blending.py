@@ -1,0 +1,137 @@
+"""Lambda: how the forward and the backward solution are joined into one path."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuralmd.errors import ConfigError
+from neuralmd.interpolators.base import Path
+
+
+@dataclass(frozen=True)
+class Blend(ABC):
+    """The weight lambda of the backward solution as a function of s = t / gap in [0, 1].
+
+    lambda(0) = 0,  lambda(1) = 1,  lambda(s) + lambda(1 - s) = 1
+    """
+
+    @abstractmethod
+    def weight(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The weight lambda(s)."""
+
+    @abstractmethod
+    def rate(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The slope d lambda/ds."""
+
+
+@dataclass(frozen=True)
+class LinearBlend(Blend):
+    """lambda = s. Its kink at each anchor puts a false line at 33356 / gap[fs] cm^-1 into the spectrum."""
+
+    def weight(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The weight lambda(s)."""
+        return s
+
+    def rate(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The slope d lambda/ds."""
+        return torch.ones_like(s)
+
+
+@dataclass(frozen=True)
+class SmoothstepBlend(Blend):
+    """lambda = 3 s^2 - 2 s^3: continuous velocities at the anchors."""
+
+    def weight(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The weight lambda(s)."""
+        return s**2 * (3 - 2 * s)
+
+    def rate(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The slope d lambda/ds."""
+        return 6 * s * (1 - s)
+
+
+@dataclass(frozen=True)
+class QuinticBlend(Blend):
+    """lambda = 10 s^3 - 15 s^4 + 6 s^5: continuous velocities and accelerations at the anchors."""
+
+    def weight(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The weight lambda(s)."""
+        return s**3 * (10 - 15 * s + 6 * s**2)
+
+    def rate(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The slope d lambda/ds."""
+        return 30 * (s * (1 - s)) ** 2
+
+
+@dataclass(frozen=True)
+class PowerBlend(Blend):
+    """lambda = s^p / (s^p + (1 - s)^p).
+
+    The weight of least variance where the variance of each solution's error grows as t^p; p = 3 if the error grows
+    like noise in the acceleration.
+
+    Attributes:
+        exponent: p, at least 1.
+
+    Raises:
+        ConfigError: If p < 1, for which d lambda/dt is infinite at the anchors.
+    """
+
+    exponent: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.exponent < float("inf"):
+            raise ConfigError(f"the exponent of a power blend must be finite and at least 1, but is {self.exponent}")
+
+    def weight(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The weight lambda(s), in a form that neither overflows nor loses the ends."""
+        power = _odds(s) ** self.exponent
+        return torch.where(s <= 0.5, power, 1.0) / (1 + power)
+
+    def rate(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The slope d lambda/ds = p (s (1 - s))^(p-1) / (s^p + (1 - s)^p)^2."""
+        odds = _odds(s)
+        larger = torch.maximum(s, 1 - s)
+        return self.exponent * odds ** (self.exponent - 1) / (larger * (1 + odds**self.exponent)) ** 2
+
+
+def blend(forward: Path, backward: Path, weight: Float[Tensor, " time"], rate: Float[Tensor, " time"]) -> Path:
+    """Join a forward and a backward solution into a path that meets both anchors.
+
+    x_hat(t) = (1 - lambda(t)) x_fwd(t) + lambda(t) x_bwd(t)
+    v_hat(t) = (1 - lambda(t)) v_fwd(t) + lambda(t) v_bwd(t) + lambda'(t) (x_bwd(t) - x_fwd(t))
+
+    The velocity is the derivative of the positions, not the blend of the velocities.
+
+    Args:
+        forward: Solution from the first anchor.
+        backward: Solution from the second anchor, in order of increasing time.
+        weight: lambda at each time, 0 at the first anchor and 1 at the second.
+        rate: lambda' = d lambda/dt at each time [1/fs].
+
+    Raises:
+        ValueError: If the two solutions differ in shape, or the weights in number from the times.
+
+    Reference:
+        Winkler & Sauceda, Interpolation of Molecular Dynamics with Bi-Directional Neural Networks (2020), eq. 1.
+    """
+    shape = forward.positions.shape
+    if backward.positions.shape != shape or len(weight) != shape[0] or len(rate) != shape[0]:
+        raise ValueError(
+            f"a blend needs two solutions at the same times and a weight at each, but came with {tuple(shape)}, "
+            f"{tuple(backward.positions.shape)} and {len(weight)} weights"
+        )
+    share = weight.to(forward.positions).reshape(-1, 1, 1, 1)
+    change = rate.to(forward.positions).reshape(-1, 1, 1, 1)
+    positions = (1 - share) * forward.positions + share * backward.positions
+    velocities = (1 - share) * forward.velocities + share * backward.velocities
+    return Path(positions, velocities + change * (backward.positions - forward.positions))
+
+
+def _odds(s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+    return torch.minimum(s, 1 - s) / torch.maximum(s, 1 - s)

@@ -1,0 +1,101 @@
+"""Lambda: its ends, its symmetry, its slope; and the velocity of a blend is the derivative of its positions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuralmd.errors import ConfigError
+from neuralmd.interpolators.base import Path
+from neuralmd.interpolators.blending import LinearBlend, PowerBlend, QuinticBlend, SmoothstepBlend, blend
+
+BLENDS = [
+    LinearBlend(),
+    SmoothstepBlend(),
+    QuinticBlend(),
+    PowerBlend(1.0),
+    PowerBlend(1.5),
+    PowerBlend(2.0),
+    PowerBlend(3.0),
+    PowerBlend(2000.0),
+]
+SMOOTH = BLENDS[:-1]
+
+
+@pytest.mark.parametrize("shape", BLENDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_ends_are_exact(shape, dtype):
+    ends = torch.tensor([0.0, 1.0], dtype=dtype)
+    assert shape.weight(ends).tolist() == [0.0, 1.0]
+    assert shape.weight(ends).dtype == dtype
+    assert bool(torch.isfinite(shape.rate(ends)).all())
+
+
+@pytest.mark.parametrize("shape", BLENDS)
+@given(s=st.floats(0.0, 1.0))
+def test_both_anchors_count_the_same(shape, s):
+    pair = torch.tensor([s, 1.0 - s], dtype=torch.float64)
+    assert float(shape.weight(pair).sum()) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("shape", BLENDS)
+def test_the_weight_never_falls(shape):
+    weight = shape.weight(torch.linspace(0.0, 1.0, 1001, dtype=torch.float64))
+    assert bool((weight.diff() >= 0).all())
+
+
+@pytest.mark.parametrize("shape", SMOOTH)
+def test_the_rate_is_the_derivative_of_the_weight(shape):
+    s = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+    difference = (shape.weight(s + 1e-6) - shape.weight(s - 1e-6)) / 2e-6
+    torch.testing.assert_close(shape.rate(s), difference, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", [SmoothstepBlend(), QuinticBlend(), PowerBlend(2.0), PowerBlend(3.0)])
+def test_smooth_blends_start_and_end_at_rest(shape):
+    assert shape.rate(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist() == [0.0, 0.0]
+
+
+def test_a_power_below_one_is_refused():
+    with pytest.raises(ConfigError, match="at least 1"):
+        PowerBlend(0.5)
+
+
+def paths(times: torch.Tensor) -> tuple[Path, Path]:
+    t = times.reshape(-1, 1, 1, 1)
+    phase = torch.arange(6, dtype=torch.float64).reshape(1, 1, 2, 3)
+    forward = Path(torch.sin(t + phase), torch.cos(t + phase))
+    backward = Path(torch.cos(1.3 * t + phase), -1.3 * torch.sin(1.3 * t + phase))
+    return forward, backward
+
+
+def blended(shape, times: torch.Tensor, gap: float) -> Path:
+    forward, backward = paths(times)
+    return blend(forward, backward, shape.weight(times / gap), shape.rate(times / gap) / gap)
+
+
+@pytest.mark.parametrize("shape", SMOOTH)
+def test_the_velocity_of_a_blend_is_the_derivative_of_its_positions(shape):
+    gap, times = 7.0, torch.linspace(0.1, 6.9, 50, dtype=torch.float64)
+    ahead, behind = blended(shape, times + 1e-6, gap), blended(shape, times - 1e-6, gap)
+    difference = (ahead.positions - behind.positions) / 2e-6
+    torch.testing.assert_close(blended(shape, times, gap).velocities, difference, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", BLENDS)
+def test_a_blend_meets_both_ends_bit_for_bit(shape):
+    times = torch.tensor([0.0, 7.0], dtype=torch.float64)
+    forward, backward = paths(times)
+    path = blended(shape, times, 7.0)
+    assert torch.equal(path.positions[0], forward.positions[0])
+    assert torch.equal(path.positions[1], backward.positions[1])
+
+
+def test_solutions_that_differ_in_shape_are_refused():
+    times = torch.tensor([0.0, 7.0], dtype=torch.float64)
+    forward, _ = paths(times)
+    _, backward = paths(times[:1])
+    with pytest.raises(ValueError, match="same times"):
+        blend(forward, backward, times, times)
