@@ -1,0 +1,118 @@
+"""`Experiment`: all settings of one experiment, in which units, and what each is if nobody sets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from neuralmd.config.block import Block
+from neuralmd.config.model import NeuralODEConfig
+from neuralmd.config.training import Training, TrajectoryStage
+
+_FOLDER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
+_FRACTION_TOLERANCE = 1e-6
+
+
+class Run(Block):
+    """Where an experiment leaves its results."""
+
+    name: str = Field(pattern=_FOLDER_NAME, max_length=100)
+    """The run's folder is runs/NAME."""
+
+    @property
+    def folder(self) -> Path:
+        """runs/NAME, below the current folder."""
+        return Path("runs") / self.name
+
+
+class Data(Block):
+    """Which trajectory to learn, and how it is cut into windows."""
+
+    path: Path
+    """Trajectory file, relative to the current folder."""
+
+    stride: int = Field(default=20, ge=2)
+    """Frames from one anchor to the next, K; K - 1 frames are hidden."""
+
+    velocities: Literal["auto", "stored", "central"] = "auto"
+    """`stored` are the file's own, `central` are central differences, `auto` prefers the file's own."""
+
+    timestep: float | None = Field(default=None, gt=0)
+    """Time from frame to frame [fs]; only for files that state none."""
+
+    segments: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(default=None, min_length=1)
+    """Indices of the segments to use; none for all."""
+
+    train_fraction: float = Field(default=0.7, gt=0, lt=1)
+    """The first part of the frames, to train on."""
+
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """The part after it; all frames that remain are the test part."""
+
+    purge: int = Field(default=100, ge=0)
+    """Frames left out between two parts."""
+
+    @model_validator(mode="after")
+    def _leaves_a_test_part(self) -> Self:
+        if self.train_fraction + self.validation_fraction >= 1.0 - _FRACTION_TOLERANCE:
+            raise ValueError("train_fraction + validation_fraction should be below 1: the rest is the test part")
+        if self.segments is not None and len(set(self.segments)) < len(self.segments):
+            raise ValueError("segments should name each segment once")
+        return self
+
+
+class Tracking(Block):
+    """Where metrics go beside the run's metrics.jsonl."""
+
+    wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
+    """`auto` is online where a login is there, else offline."""
+
+    project: str = Field(default="neuralmd", min_length=1)
+    """The wandb project."""
+
+    entity: str | None = None
+    """The wandb user or team."""
+
+    group: str | None = None
+    """The wandb group."""
+
+    tags: tuple[str, ...] = ()
+    """The wandb tags."""
+
+
+class Experiment(Block):
+    """One experiment: data, model, training, tracking."""
+
+    run: Run
+    """Where the results go."""
+
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Seed of the weights and of the order of the data."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` is cuda where there is a device."""
+
+    data: Data
+    """The trajectory."""
+
+    model: NeuralODEConfig = NeuralODEConfig()
+    """What is trained."""
+
+    training: Training = Training()
+    """How it is trained."""
+
+    tracking: Tracking = Tracking()
+    """Where metrics go."""
+
+    @model_validator(mode="after")
+    def _curriculum_fits_the_stride(self) -> Self:
+        for index, stage in enumerate(self.training.stages):
+            first = stage.first_stride if isinstance(stage, TrajectoryStage) else None
+            if first is not None and first > self.data.stride:
+                raise ValueError(
+                    f"training.stages.{index}.first_stride should be at most data.stride = {self.data.stride}, "
+                    f"but is {first}"
+                )
+        return self

@@ -1,0 +1,153 @@
+"""Settings of the model: field, solver, adjoint, blend."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from neuralmd.config.block import Block
+
+
+class EquivariantFieldConfig(Block):
+    """An E(3)-equivariant message-passing field that gives the acceleration directly."""
+
+    kind: Literal["equivariant"] = "equivariant"
+
+    channels: int = Field(default=24, ge=1)
+    """Features of each degree l."""
+
+    l_max: int = Field(default=2, ge=1, le=3)
+    """Highest degree l of features and spherical harmonics."""
+
+    layers: int = Field(default=2, ge=1)
+    """Interaction layers."""
+
+    cutoff: float = Field(default=6.0, gt=0)
+    """Distance up to which atoms see each other [A]."""
+
+    radial_basis: int = Field(default=16, ge=2)
+    """Radial basis functions between 0 and the cutoff."""
+
+    radial_width: int = Field(default=32, ge=1)
+    """Width of the radial network."""
+
+    zero_net_force: bool = True
+    """Whether the net force on the centre of mass is removed."""
+
+
+class AdjointConfig(Block):
+    """Gradients by solving the adjoint equation backward, in constant memory, in place of backpropagation."""
+
+    method: Literal["rk4", "midpoint", "dopri5"]
+    """Solver of the adjoint equation."""
+
+    step: float | None = Field(default=None, gt=0)
+    """Step of rk4 and midpoint [fs]; none for the solver's own."""
+
+    rtol: float = Field(default=1e-5, gt=0)
+    """Relative tolerance of dopri5."""
+
+    atol: float = Field(default=1e-6, gt=0)
+    """Absolute tolerance of dopri5."""
+
+    seminorm: bool = True
+    """Whether dopri5 leaves the gradients of the weights out of its error estimate."""
+
+
+class _Solver(Block):
+    """What every solver has."""
+
+    adjoint: AdjointConfig | None = None
+    """How gradients are made; none for backpropagation through the solver."""
+
+
+class _FixedStepSolver(_Solver):
+    """A solver of constant step."""
+
+    step: float | None = Field(default=None, gt=0)
+    """Step [fs]; none for the data's time step."""
+
+
+class VelocityVerletConfig(_FixedStepSolver):
+    """Velocity Verlet: second order, time-reversible, one field evaluation a step."""
+
+    kind: Literal["velocity_verlet"] = "velocity_verlet"
+
+
+class RK4Config(_FixedStepSolver):
+    """The classical Runge-Kutta method of fourth order."""
+
+    kind: Literal["rk4"] = "rk4"
+
+
+class MidpointConfig(_FixedStepSolver):
+    """The midpoint method, of second order."""
+
+    kind: Literal["midpoint"] = "midpoint"
+
+
+class Dopri5Config(_Solver):
+    """Dormand-Prince 5(4) with an adaptive step."""
+
+    kind: Literal["dopri5"] = "dopri5"
+
+    rtol: float = Field(default=1e-5, gt=0)
+    """Relative tolerance."""
+
+    atol: float = Field(default=1e-6, gt=0)
+    """Absolute tolerance [A, A/fs]."""
+
+    max_steps: int = Field(default=10_000, ge=1)
+    """Steps after which the solver gives up."""
+
+
+class LinearBlendConfig(Block):
+    """lambda(s) = s."""
+
+    kind: Literal["linear"] = "linear"
+
+
+class SmoothstepBlendConfig(Block):
+    """lambda(s) = 3 s^2 - 2 s^3."""
+
+    kind: Literal["smoothstep"] = "smoothstep"
+
+
+class QuinticBlendConfig(Block):
+    """lambda(s) = 10 s^3 - 15 s^4 + 6 s^5."""
+
+    kind: Literal["quintic"] = "quintic"
+
+
+class PowerBlendConfig(Block):
+    """lambda(s) = s^p / (s^p + (1 - s)^p)."""
+
+    kind: Literal["power"] = "power"
+
+    exponent: float = Field(default=3.0, ge=1)
+    """p; 3 is the weight of least variance where the acceleration's error is noise."""
+
+
+SolverConfig = Annotated[VelocityVerletConfig | RK4Config | MidpointConfig | Dopri5Config, Field(discriminator="kind")]
+"""What integrates the field."""
+
+BlendConfig = Annotated[
+    LinearBlendConfig | SmoothstepBlendConfig | QuinticBlendConfig | PowerBlendConfig, Field(discriminator="kind")
+]
+"""lambda, the weight of the backward solution."""
+
+
+class NeuralODEConfig(Block):
+    """The bidirectional neural ODE."""
+
+    kind: Literal["neural_ode"] = "neural_ode"
+
+    field: EquivariantFieldConfig = EquivariantFieldConfig()
+    """f_theta, the right-hand side."""
+
+    solver: SolverConfig = VelocityVerletConfig()
+    """What integrates the field."""
+
+    blend: BlendConfig = PowerBlendConfig()
+    """The weight of the backward solution."""

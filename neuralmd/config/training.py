@@ -1,0 +1,97 @@
+"""Settings of the training: stages and budget."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from neuralmd.config.block import Block
+
+_SHARE_TOLERANCE = 1e-6
+
+
+class _Stage(Block):
+    """What every stage of a training has."""
+
+    share: float = Field(default=1.0, gt=0, le=1)
+    """The stage's part of the budget; the shares of all stages sum to 1."""
+
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    """Part of the stage in which the learning rate rises."""
+
+
+class DerivativeStage(_Stage):
+    """Fits the field to second differences of the frames, without solving an ODE."""
+
+    kind: Literal["derivative"] = "derivative"
+
+    batch_size: int = Field(default=16, ge=1)
+    """Frames a step."""
+
+    learning_rate: float = Field(default=8e-3, gt=0)
+    """Highest learning rate of the one-cycle schedule."""
+
+    projection: Literal["thermostat", "none"] = "thermostat"
+    """`thermostat` takes the part along the velocities, which a global thermostat adds, out of the residual."""
+
+
+class TrajectoryStage(_Stage):
+    """Fits the forward and backward solutions to the hidden frames."""
+
+    kind: Literal["trajectory"] = "trajectory"
+
+    batch_size: int = Field(default=8, ge=1)
+    """Windows a step."""
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Highest learning rate of the one-cycle schedule."""
+
+    first_stride: int | None = Field(default=None, ge=2)
+    """Stride at the start of the stage, which grows to data.stride; none for data.stride throughout."""
+
+
+StageConfig = Annotated[DerivativeStage | TrajectoryStage, Field(discriminator="kind")]
+"""One stage of a training."""
+
+
+class Training(Block):
+    """What training minimises, in which order, and for how long."""
+
+    max_minutes: float | None = Field(default=15.0, gt=0)
+    """Budget of wall-clock time [min]."""
+
+    max_steps: int | None = Field(default=None, ge=1)
+    """Budget of steps, all stages together."""
+
+    stages: tuple[StageConfig, ...] = Field(default=(DerivativeStage(),), min_length=1)
+    """The stages, one after the other."""
+
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    """Decay of the moving average of the weights, a step."""
+
+    gradient_clip: float = Field(default=10.0, gt=0)
+    """Largest norm of the gradient."""
+
+    validate_every: int = Field(default=500, ge=1)
+    """Steps from one validation to the next."""
+
+    checkpoint_every: int = Field(default=500, ge=1)
+    """Steps from one checkpoint to the next."""
+
+    patience: int | None = Field(default=None, ge=1)
+    """Validations without progress after which training stops; none for never."""
+
+    @model_validator(mode="after")
+    def _has_a_budget(self) -> Self:
+        if self.max_minutes is None and self.max_steps is None:
+            raise ValueError("at least one of max_minutes and max_steps should be set")
+        return self
+
+    @field_validator("stages")
+    @classmethod
+    def _shares_sum_to_one(cls, stages: tuple[StageConfig, ...]) -> tuple[StageConfig, ...]:
+        total = sum(stage.share for stage in stages)
+        if abs(total - 1.0) > _SHARE_TOLERANCE:
+            raise ValueError(f"the shares of all stages should sum to 1, but sum to {total:g}")
+        return stages
