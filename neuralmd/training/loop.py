@@ -1,0 +1,238 @@
+"""The training loop: one loop for all objectives, in plain view."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from neuralmd.errors import CheckpointError, SolverError
+from neuralmd.training.checkpoint import load, load_weights, save
+from neuralmd.training.schedule import Budget, Stage, locate
+from neuralmd.training.tracking import Tracker
+
+LAST = "last.pt"
+"""A training in progress: all that is needed to go on."""
+
+MODEL = "model.pt"
+"""The averaged weights that validated best, with what is needed to use them."""
+
+_LOG_EVERY = 100
+_MOST_SKIPPED = 50
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How the loop goes, whatever the objective.
+
+    Attributes:
+        ema_decay: Decay of the moving average of the weights, per step.
+        gradient_clip: Largest norm of the gradient.
+        validate_every: Steps between validations.
+        checkpoint_every: Steps between checkpoints.
+        patience: Validations without an improvement after which training stops early; none for never.
+        seed: Seed of the order of the batches.
+    """
+
+    ema_decay: float = 0.999
+    gradient_clip: float = 10.0
+    validate_every: int = 500
+    checkpoint_every: int = 500
+    patience: int | None = None
+    seed: int = 0
+
+
+@dataclass
+class Progress:
+    """Where a training is; all of it goes into the checkpoint.
+
+    Attributes:
+        step: Optimizer steps taken.
+        seconds: Wall-clock time spent, earlier sessions included [s].
+        stage: Index of the stage.
+        best: Lowest validation error so far [A].
+        stale: Validations since then.
+        skipped: Batches in a row whose loss or gradient was not finite.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    stage: int = 0
+    best: float = math.inf
+    stale: int = 0
+    skipped: int = 0
+
+
+@dataclass(eq=False)
+class Loop:
+    """One training of one model.
+
+    Attributes:
+        model: What learns; float32 on the device of `fabric`.
+        stages: What is minimised, in order; their shares sum to 1.
+        budget: When it ends.
+        settings: How it goes.
+        validate: Errors of a model on the validation part; the entry `validation/mae` [A] ranks checkpoints.
+        identity: What MODEL shall say beside the weights: configuration, system.
+        folder: Where the checkpoints go.
+        fabric: Device and precision.
+    """
+
+    model: nn.Module
+    stages: tuple[Stage, ...]
+    budget: Budget
+    settings: LoopSettings
+    validate: Callable[[nn.Module], Mapping[str, float]]
+    identity: Mapping[str, object]
+    folder: Path
+    fabric: Fabric
+    at: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(self.settings.seed)
+        self.average = AveragedModel(self.model, multi_avg_fn=_moving_average(self.settings.ema_decay))
+        self.optimizer = self._new_optimizer()
+
+    def fit(self, tracker: Tracker, advance: Callable[[int], None] | None = None) -> Progress:
+        """Train until the budget is spent or validation no longer improves.
+
+        Args:
+            tracker: Takes the metrics.
+            advance: Called with the thousandths of the budget that are spent.
+
+        Raises:
+            SolverError: If the loss stays non-finite.
+            CheckpointError: If a checkpoint cannot be written.
+        """
+        began = time.monotonic() - self.at.seconds
+        objective, optimizer = self.fabric.setup(self.stages[self.at.stage].objective, self.optimizer)
+        losses: list[Tensor] = []
+        try:
+            while not self._finished():
+                stage, done = locate(self.stages, self._spent())
+                if stage != self.at.stage:
+                    self.at.stage, self.optimizer = stage, self._new_optimizer()
+                    objective, optimizer = self.fabric.setup(self.stages[stage].objective, self.optimizer)
+                losses.append(self._step(objective, optimizer, done))
+                self.at.step += 1
+                self.at.seconds = time.monotonic() - began
+                self._report(losses, tracker, advance)
+                self._checkpoint(tracker)
+        except KeyboardInterrupt:
+            self._save_last()
+            raise
+        self._validate(tracker)
+        self._save_last()
+        return self.at
+
+    def resume(self) -> None:
+        """Go on where the folder's last checkpoint stands.
+
+        Raises:
+            CheckpointError: If there is none, or it is of another model or another number of stages.
+        """
+        path = self.folder / LAST
+        content = load(path)
+        try:
+            self.at = Progress(**content["progress"])  # pyright: ignore[reportCallIssue]
+            load_weights(self.model, content["model"], path)
+            load_weights(self.average, content["average"], path)
+            self.optimizer.load_state_dict(content["optimizer"])  # pyright: ignore[reportArgumentType]
+            self.generator.set_state(content["generator"])  # pyright: ignore[reportArgumentType]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: is not a training in progress of this configuration") from error
+        if self.at.stage >= len(self.stages):
+            raise CheckpointError(f"{path}: is at stage {self.at.stage}, but there are {len(self.stages)}")
+
+    def _step(self, objective: Any, optimizer: Any, done: float) -> Tensor:
+        """One optimizer step; `objective` and `optimizer` are Fabric's wrappers."""
+        stage = self.stages[self.at.stage]
+        for group in optimizer.param_groups:
+            group["lr"] = stage.rate(done)
+        loss = objective(stage.objective.draw(self.generator, done))
+        optimizer.zero_grad()
+        self.fabric.backward(loss)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
+        if math.isfinite(float(norm)) and math.isfinite(float(loss.detach())):
+            optimizer.step()
+            self.average.update_parameters(self.model)
+            self.at.skipped = 0
+        else:
+            self.at.skipped += 1
+            if self.at.skipped > _MOST_SKIPPED:
+                raise SolverError(
+                    f"training diverged: {_MOST_SKIPPED} batches in a row had a loss that is not finite, up to step "
+                    f"{self.at.step}; lower the learning rate, or start a trajectory stage from a shorter stride"
+                )
+        return loss.detach()
+
+    def _report(self, losses: list[Tensor], tracker: Tracker, advance: Callable[[int], None] | None) -> None:
+        if self.at.step % _LOG_EVERY == 0:
+            metrics = {
+                "train/loss": float(torch.stack(losses).mean()),
+                "train/learning_rate": self.optimizer.param_groups[0]["lr"],
+                "train/minutes": self.at.seconds / 60.0,
+            }
+            tracker.log(metrics, self.at.step)
+            losses.clear()
+        if advance is not None:
+            advance(round(1000 * min(self._spent(), 1.0)))
+
+    def _checkpoint(self, tracker: Tracker) -> None:
+        if self.at.step % self.settings.validate_every == 0:
+            self._validate(tracker)
+        if self.at.step % self.settings.checkpoint_every == 0:
+            self._save_last()
+
+    def _validate(self, tracker: Tracker) -> None:
+        metrics = self.validate(self.average.module)
+        tracker.log(metrics, self.at.step)
+        if metrics["validation/mae"] < self.at.best:
+            self.at.best, self.at.stale = metrics["validation/mae"], 0
+            weights = {"model": self.average.module.state_dict(), "progress": asdict(self.at)}
+            save({**self.identity, **weights}, self.folder / MODEL)
+        else:
+            self.at.stale += 1
+
+    def _save_last(self) -> None:
+        content = {
+            **self.identity,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "progress": asdict(self.at),
+        }
+        save(content, self.folder / LAST)
+
+    def _spent(self) -> float:
+        return self.budget.progress(self.at.step, self.at.seconds)
+
+    def _finished(self) -> bool:
+        patience = self.settings.patience
+        return self._spent() >= 1.0 or (patience is not None and self.at.stale >= patience)
+
+    def _new_optimizer(self) -> Optimizer:
+        return torch.optim.Adam(self.model.parameters(), lr=0.0)
+
+
+def _moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """An exponential moving average that forgets the random start: its decay is at most (1 + n) / (10 + n)."""
+
+    @torch.no_grad()
+    def update(averages: list[Tensor], currents: list[Tensor], updates: Tensor) -> None:
+        count = float(updates)
+        kept = min(decay, (1.0 + count) / (10.0 + count))
+        for average, current in zip(averages, currents, strict=True):
+            average.lerp_(current, 1.0 - kept)
+
+    return update

@@ -1,0 +1,162 @@
+"""What training minimises: derivative matching, and the error of the solved trajectory."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from typing_extensions import override
+
+from neuralmd.data.windows import DerivativeSamples, Frames, Part, Window, cut
+from neuralmd.errors import DataError
+from neuralmd.fields.base import Field
+from neuralmd.interpolators.base import Interpolator
+from neuralmd.interpolators.splines import CubicHermite
+from neuralmd.system import Accelerations, PhaseState, System, Velocities
+
+Batch = TypeVar("Batch")
+
+Projection = Callable[[Accelerations, Velocities, Float[Tensor, "atoms 1"]], Accelerations]
+"""Takes a part that the field shall not learn out of a residual, given velocities and masses [amu]."""
+
+
+class Objective(nn.Module, ABC, Generic[Batch]):
+    """Draws batches from the training part and gives the loss of each. Dimensionless, of order one at the start."""
+
+    @abstractmethod
+    def draw(self, generator: torch.Generator, progress: float) -> Batch:
+        """A random batch; `progress` in [0, 1] says how much of the stage is done."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Float[Tensor, ""]:
+        """The loss."""
+
+
+def acceleration_scale(samples: DerivativeSamples, system: System) -> Float[Tensor, " atoms"]:
+    """Root mean square acceleration of each atom's element [A/fs^2], the unit in which a field gives its output."""
+    numbers = torch.as_tensor(system.atomic_numbers, device=samples.accelerations.device)
+    scale = torch.empty(system.atoms, dtype=torch.float64, device=numbers.device)
+    for number in numbers.unique():
+        of_element = numbers == number
+        scale[of_element] = samples.accelerations[:, of_element].square().mean().sqrt()
+    if not bool((scale > 0).all() and scale.isfinite().all()):
+        raise DataError("an element never accelerates in the training part, so its motion cannot be learned")
+    return scale
+
+
+def project_out_velocity(
+    residual: Accelerations, velocities: Velocities, masses: Float[Tensor, "atoms 1"]
+) -> Accelerations:
+    """Take out of a residual what a global thermostat can have added.
+
+    r_perp = r - v <r, v> / <v, v>,  <a, b> = sum_i m_i a_i . b_i
+
+    Velocity rescaling and Nose-Hoover add c(t) v(t) to the acceleration, with one unknown number c for each frame.
+    """
+    momenta = masses * velocities
+    friction = (residual * momenta).sum((1, 2)) / (velocities * momenta).sum((1, 2))
+    return residual - friction[:, None, None] * velocities
+
+
+def keep_all(residual: Accelerations, velocities: Velocities, masses: Float[Tensor, "atoms 1"]) -> Accelerations:  # noqa: ARG001
+    """Leave the residual as it is: for data without a thermostat."""
+    return residual
+
+
+class DerivativeMatching(Objective[DerivativeSamples]):
+    """Fit the field to the second differences of the frames; no ODE is solved.
+
+    L = mean over frames, atoms, components of ( P[a_theta(x) - a_fd] / s )^2,
+    a_fd(t) = (x(t + dt) - 2 x(t) + x(t - dt)) / dt^2
+
+    with s the RMS acceleration of the atom's element and P the projection.
+
+    Args:
+        field: What learns.
+        samples: The training part.
+        system: Its atoms.
+        projection: `project_out_velocity` for data from a global thermostat, else `keep_all`.
+        batch_size: Frames in a batch.
+    """
+
+    masses: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, field: Field, samples: DerivativeSamples, system: System, projection: Projection, batch_size: int
+    ) -> None:
+        super().__init__()
+        self.field, self.projection, self.batch_size = field, projection, batch_size
+        dtype = torch.get_default_dtype()
+        self.samples = DerivativeSamples(
+            samples.positions.to(dtype), samples.velocities.to(dtype), samples.accelerations.to(dtype)
+        )
+        self.register_buffer("masses", torch.as_tensor(system.masses, dtype=dtype)[:, None], persistent=False)
+        self.register_buffer("scale", acceleration_scale(samples, system).to(dtype)[:, None], persistent=False)
+
+    @override
+    def draw(self, generator: torch.Generator, progress: float) -> DerivativeSamples:
+        chosen = torch.randint(len(self.samples.positions), (self.batch_size,), generator=generator)
+        chosen = chosen.to(self.samples.positions.device)
+        return DerivativeSamples(
+            self.samples.positions[chosen], self.samples.velocities[chosen], self.samples.accelerations[chosen]
+        )
+
+    @override
+    def forward(self, batch: DerivativeSamples) -> Float[Tensor, ""]:
+        residual = self.field(PhaseState(batch.positions, batch.velocities)) - batch.accelerations
+        return (self.projection(residual, batch.velocities, self.masses) / self.scale).square().mean()
+
+
+class TrajectoryMatching(Objective[Window]):
+    """Fit the solved trajectory to the hidden frames, through the forward and the backward solve.
+
+    L = sum |x_hat(t) - x(t)|^2 / sum |x_H(t) - x(t)|^2 over the hidden frames of a batch
+
+    with x_H the cubic Hermite spline through the same anchors, so that the loss is the share of the spline's squared
+    error that remains.
+
+    Args:
+        interpolator: What learns.
+        frames: The trajectory.
+        part: The training part of it.
+        stride: Frames from anchor to anchor.
+        batch_size: Windows in a batch.
+        first_stride: Where the horizon curriculum begins: the stride grows from here to `stride` over the first half
+            of the stage.
+
+    Raises:
+        DataError: If the training part is shorter than a window.
+    """
+
+    def __init__(
+        self, interpolator: Interpolator, frames: Frames, part: Part, stride: int, batch_size: int, first_stride: int
+    ) -> None:
+        super().__init__()
+        self.interpolator, self.spline = interpolator, CubicHermite()
+        self.frames, self.part, self.stride = frames, part, stride
+        self.batch_size, self.first_stride = batch_size, first_stride
+        self._starts: dict[int, Int[Tensor, " windows"]] = {}
+        if len(part.starts(stride)) == 0:
+            raise DataError(f"the training part has no window of {stride} frames: lower data.stride or give more")
+
+    @override
+    def draw(self, generator: torch.Generator, progress: float) -> Window:
+        grown = self.first_stride + (self.stride - self.first_stride) * min(2.0 * progress, 1.0)
+        stride = round(grown)
+        if stride not in self._starts:
+            self._starts[stride] = self.part.starts(stride)
+        starts = self._starts[stride]
+        chosen = starts[torch.randint(len(starts), (self.batch_size,), generator=generator)]
+        return cut(self.frames, chosen, stride, torch.get_default_dtype(), self.interpolator.context)
+
+    @override
+    def forward(self, batch: Window) -> Float[Tensor, ""]:
+        path = self.interpolator(batch.anchors, batch.times)
+        spline = self.spline(batch.anchors, batch.times)
+        error = (path.positions - batch.hidden).square().sum()
+        return error / (spline.positions - batch.hidden).square().sum()
