@@ -1,0 +1,48 @@
+"""The methods that a trained model is compared with, by the names that tables and files use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from neuralmd.errors import ConfigError
+from neuralmd.interpolators.base import Interpolator
+from neuralmd.interpolators.bidirectional import BackwardODE, BidirectionalODE, ForwardODE
+from neuralmd.interpolators.splines import CubicHermite, Linear, NaturalCubicSpline, QuinticHermite
+
+NEURAL_ODE = "neural_ode"
+"""The name of the blended neural ODE."""
+
+
+def splines() -> dict[str, Interpolator]:
+    """All splines, the ones that need least first."""
+    return {
+        "linear": Linear(),
+        "cubic_spline": NaturalCubicSpline(),
+        "cubic_hermite": CubicHermite(),
+        "quintic_hermite": QuinticHermite(),
+    }
+
+
+def directions(model: BidirectionalODE) -> dict[str, Interpolator]:
+    """The neural ODE forward only, backward only, and blended, all with the same weights."""
+    return {
+        "neural_ode_forward": ForwardODE(model.field, model.solver).eval(),
+        "neural_ode_backward": BackwardODE(model.field, model.solver).eval(),
+        NEURAL_ODE: model,
+    }
+
+
+def applicable(methods: Mapping[str, Interpolator], *, forces: bool) -> dict[str, Interpolator]:
+    """The methods that data with or without forces allow."""
+    return {name: method for name, method in methods.items() if forces or not method.needs_forces}
+
+
+def named(name: str, methods: Mapping[str, Interpolator]) -> Interpolator:
+    """The method of a name.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    if name not in methods:
+        raise ConfigError(f"there is no method {name!r}; the methods are {', '.join(methods)}")
+    return methods[name]

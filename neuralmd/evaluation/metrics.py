@@ -1,0 +1,94 @@
+"""Errors of an interpolator on hidden frames."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from neuralmd.data.windows import Frames, cut
+from neuralmd.errors import DataError
+from neuralmd.interpolators.base import Interpolator
+
+
+@dataclass(frozen=True)
+class HiddenFrameErrors:
+    """How far the rebuilt positions are from the true ones, over hidden frames only (anchors would deflate it).
+
+    Attributes:
+        mae: Mean of |x_hat - x| over windows, hidden frames, atoms and components [A].
+        rmse: Root of the mean of (x_hat - x)^2 over the same [A].
+        mae_per_element: The mean for each element [A].
+        mae_per_position: The mean for each position in the gap, from the first hidden frame to the last [A].
+        worst_window_mae: The mean of the worst window [A].
+        seconds_per_frame: Wall-clock time for one rebuilt frame [s].
+    """
+
+    mae: float
+    rmse: float
+    mae_per_element: dict[str, float]
+    mae_per_position: list[float]
+    worst_window_mae: float
+    seconds_per_frame: float
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@torch.no_grad()
+def hidden_frame_errors(
+    interpolator: Interpolator,
+    frames: Frames,
+    starts: Int[Tensor, " windows"],
+    stride: int,
+    batch_size: int = 64,
+    advance: Callable[[int], None] | None = None,
+) -> HiddenFrameErrors:
+    """Rebuild the hidden frames of the windows and compare them with the true ones.
+
+    Args:
+        interpolator: What rebuilds; its parameters' precision is used, or else double.
+        frames: The fine trajectory.
+        starts: First anchor of each window.
+        stride: Frames from anchor to anchor.
+        batch_size: Windows rebuilt at once.
+        advance: Called with the number of windows done.
+
+    Raises:
+        DataError: If there is no window.
+        SolverError: If an ODE cannot be solved.
+    """
+    if len(starts) == 0:
+        raise DataError(f"no window of stride {stride} fits: lower the stride or give more frames")
+    dtype = next((parameter.dtype for parameter in interpolator.parameters()), torch.float64)
+    errors, seconds = [], 0.0
+    for chosen in starts.split(batch_size):
+        window = cut(frames, chosen, stride, dtype, interpolator.context)
+        began = time.perf_counter()
+        path = interpolator(window.anchors, window.times)
+        seconds += time.perf_counter() - began
+        errors.append((path.positions - window.hidden).double().cpu())
+        if advance is not None:
+            advance(sum(part.shape[1] for part in errors))
+    return _summarise(torch.cat(errors, dim=1), frames.system.symbols, seconds)
+
+
+def _summarise(errors: Float[Tensor, "time window atoms 3"], symbols: list[str], seconds: float) -> HiddenFrameErrors:
+    absolute = errors.abs()
+    per_atom = absolute.mean((0, 1, 3))
+    return HiddenFrameErrors(
+        mae=float(absolute.mean()),
+        rmse=float(errors.square().mean().sqrt()),
+        mae_per_element={
+            element: float(per_atom[[symbol == element for symbol in symbols]].mean())
+            for element in sorted(set(symbols))
+        },
+        mae_per_position=absolute.mean((1, 2, 3)).tolist(),
+        worst_window_mae=float(absolute.mean((0, 2, 3)).max()),
+        seconds_per_frame=seconds / (errors.shape[0] * errors.shape[1]),
+    )

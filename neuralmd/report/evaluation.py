@@ -1,0 +1,101 @@
+"""The evaluation of a trained run: which methods and windows, and the files that it leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuralmd import build
+from neuralmd.data.windows import Frames
+from neuralmd.errors import DataError
+from neuralmd.evaluation.evaluate import Evaluation, Windows, evaluate
+from neuralmd.evaluation.methods import applicable, directions, splines
+from neuralmd.interpolators.base import Interpolator
+from neuralmd.report.plots import plot_error_over_gap, plot_paths
+from neuralmd.runs import TrainedRun, load_run
+from neuralmd.training.checkpoint import require_same_atoms
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What an evaluation of a run will do.
+
+    Attributes:
+        folder: Where its results go: the run's folder.
+        methods: The splines and the run's three directions.
+        windows: Consecutive windows, each anchor shared by two of them.
+    """
+
+    folder: Path
+    methods: Mapping[str, Interpolator]
+    windows: Windows
+
+    @classmethod
+    def of(cls, run: Path, data: Path | None = None, stride: int | None = None, device: str = "auto") -> Assessment:
+        """Prepare an evaluation.
+
+        Args:
+            run: The run's folder.
+            data: A fine trajectory, of which all frames are used; none for the test part of the run's own.
+            stride: Frames from anchor to anchor; none for the run's.
+            device: `auto`, `cpu` or `cuda`.
+
+        Raises:
+            CheckpointError: If the run has no model, or the data are of another molecule.
+            DataError: If the data cannot be read or are shorter than the stride.
+        """
+        trained = load_run(run, device)
+        chosen = trained.config.data.stride if stride is None else stride
+        if chosen < 2:
+            raise DataError(f"the stride must be at least 2, or no frame is hidden, but is {chosen}")
+        windows = _windows(trained, data, chosen, device)
+        if len(windows.starts) == 0:
+            raise DataError(f"{windows.source} is shorter than one window of stride {chosen}: lower the stride")
+        methods = applicable(
+            {**splines(), **directions(trained.model)}, forces=windows.frames.accelerations is not None
+        )
+        return cls(trained.folder, methods, windows)
+
+    @property
+    def work(self) -> int:
+        """Number of windows to rebuild, all methods together."""
+        return len(self.methods) * len(self.windows.starts)
+
+    def run(self, advance: Callable[[int], None] | None = None) -> Evaluation:
+        """Rebuild the hidden frames by every method; `advance` takes the number of windows done."""
+        return evaluate(self.methods, self.windows, advance)
+
+    def write(self, result: Evaluation, copy: Path | None = None) -> list[Path]:
+        """Write the result and its figures into the run's folder; returns the figures.
+
+        Args:
+            result: What `run` gave.
+            copy: Where else the JSON goes.
+        """
+        folder = self.folder / f"evaluation-stride{result.stride}"
+        folder.mkdir(exist_ok=True)
+        text = json.dumps(result.to_dict(), indent=2) + "\n"
+        for target in [folder / "errors.json", *([] if copy is None else [copy])]:
+            target.write_text(text, encoding="utf-8")
+        figures = [folder / "paths.png", folder / "error-over-gap.png"]
+        plot_paths(self.methods, self.windows, figures[0])
+        plot_error_over_gap(result, figures[1])
+        return figures
+
+
+def _windows(trained: TrainedRun, data: Path | None, stride: int, device: str) -> Windows:
+    on = build.device(device)
+    if data is None:
+        own = build.dataset(trained.config.data, on)
+        require_same_atoms(trained.system, own.frames.system, trained.config.data.path)
+        starts = own.split.test.starts(stride, stride)
+        source = f"{trained.config.data.path} (test part)"
+        return Windows(source, own.frames, starts, stride, own.velocity_source)
+    whole = build.trajectory(trained.config.data, data)
+    require_same_atoms(trained.system, whole.system, data)
+    if whole.velocity_source is None:
+        raise DataError(f"{data}: does not say where its velocities come from")
+    frames = Frames.of(whole, on)
+    return Windows(str(data), frames, build.everything(whole).starts(stride, stride), stride, whole.velocity_source)
