@@ -1,0 +1,68 @@
+# Each target does the set-up that it needs. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# One thread a process: the molecules are small, and tests run side by side.
+TEST := OMP_NUM_THREADS=1 $(BIN)/pytest
+
+.PHONY: help install demo test check format bench notebooks clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## Create .venv with all packages in the versions of constraints.txt
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@python=""; \
+	for candidate in $(PYTHON) python3.11 python3 python3.12 python3.13; do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "error: neuralmd needs Python 3.11 or newer, but there is none: install it, or name it with make PYTHON=..." >&2; exit 1; \
+	fi; \
+	"$$python" -m venv $(VENV)
+	@echo "installing into $(VENV), this takes a few minutes the first time"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[simulate,dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## Simulate benzene, learn its dynamics, and rebuild 19 of every 20 frames (about ten minutes)
+	mkdir -p data
+	if [ ! -f data/demo.h5 ]; then $(BIN)/neuralmd simulate benzene data/demo.h5 --steps 14000 --temperature 500 --timestep 0.5 --seed 0 --resume; fi
+	$(BIN)/neuralmd info data/demo.h5
+	$(BIN)/neuralmd train configs/demo.yaml --overwrite
+	$(BIN)/neuralmd evaluate runs/demo --json runs/demo/evaluation.json
+	$(BIN)/neuralmd thin data/demo.h5 data/demo-coarse.h5 --stride 20 --overwrite
+	$(BIN)/neuralmd reconstruct data/demo-coarse.h5 data/demo-fine.h5 --run runs/demo --stride 20 --overwrite
+
+test: $(INSTALLED)  ## Run the tests
+	@$(TEST) -n 2 -m "not gpu"
+
+check: $(INSTALLED)  ## Check format, style, types, and the direction of imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)  ## Time the parts that matter
+	@if compgen -G 'tests/benchmarks/test_*.py' >/dev/null; then $(TEST) tests/benchmarks --benchmark-only; \
+	else echo "there are no benchmarks in tests/benchmarks yet"; fi
+
+notebooks: $(INSTALLED)  ## Execute the notebooks
+	@if compgen -G 'notebooks/*.ipynb' >/dev/null; then $(TEST) --nbmake notebooks; \
+	else echo "there are no notebooks in notebooks yet"; fi
+
+clean:  ## Remove caches and build output, but neither data, runs nor .venv
+	@rm -rf build dist .pytest_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
+	@find neuralmd tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,5 @@
+"""`python -m neuralmd` is `neuralmd`."""
+
+from neuralmd.cli import main
+
+main()

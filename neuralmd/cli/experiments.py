@@ -1,0 +1,88 @@
+"""Commands on experiments: train one, evaluate it, rebuild a coarse file with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from neuralmd.cli.trajectories import Overwrite, Timestep
+
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto is a GPU where one is.")]
+_THOUSANDTHS = 1000
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="Experiment, a YAML file.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings in place of the file's: training.max_minutes=5."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
+) -> None:
+    """Train a model into runs/NAME."""
+    from neuralmd.config import load
+    from neuralmd.progress import progress
+    from neuralmd.runs import train as run
+
+    experiment = load(config, overrides or ())
+    with progress(f"train {experiment.run.name}", _THOUSANDTHS, unit="per mille of the budget") as advance:
+        reached = run(experiment, resume=resume, overwrite=overwrite, advance=advance)
+    typer.echo(
+        f"{experiment.run.folder}: {reached.step} steps in {reached.seconds / 60:.1f} min, "
+        f"validation MAE {reached.best:.3e} A at stride {experiment.data.stride}"
+    )
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, as runs/benzene.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A fine trajectory to evaluate on; by default the test part of the run's own.")
+    ] = None,
+    stride: Annotated[int | None, typer.Option(help="Frames from anchor to anchor; by default the run's.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Compare a run with the splines on hidden frames: a table, and figures in the run's folder."""
+    from neuralmd.cli.tables import show
+    from neuralmd.progress import progress
+    from neuralmd.report.comparison import evaluation_table
+    from neuralmd.report.evaluation import Assessment
+
+    assessment = Assessment.of(run, data, stride, device)
+    with progress("evaluate", assessment.work, unit="windows") as advance:
+        result = assessment.run(advance)
+    figures = assessment.write(result, json)
+    show(evaluation_table(result))
+    typer.echo("figures: " + " ".join(str(figure) for figure in figures))
+
+
+def reconstruct(
+    coarse: Annotated[Path, typer.Argument(help="Coarse trajectory file.")],
+    output: Annotated[Path, typer.Argument(help="Fine trajectory file to write.")],
+    run: Annotated[Path, typer.Option(help="Folder of a run, as runs/benzene.")],
+    stride: Annotated[int, typer.Option(help="Frames from anchor to anchor in the output: K - 1 are rebuilt.")],
+    method: Annotated[
+        str, typer.Option(help="neural_ode, neural_ode_forward, neural_ode_backward, or a spline such as cubic_spline.")
+    ] = "neural_ode",
+    timestep: Timestep = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Fill the gaps of a coarse trajectory with the model of a run."""
+    from neuralmd.evaluation.methods import directions, named, splines
+    from neuralmd.progress import progress
+    from neuralmd.reconstruct import Reconstruction, count_gaps
+    from neuralmd.reconstruct import reconstruct as fill
+    from neuralmd.runs import load_run
+
+    trained = load_run(run, device)
+    interpolator = named(method, {**splines(), **directions(trained.model)})
+    provenance = {"method": method, "run": run.name, "trained_timestep_fs": f"{trained.timestep:g}"}
+    how = Reconstruction(interpolator, stride, trained.system, provenance, timestep)
+    gaps = count_gaps(coarse, timestep)
+    with progress("reconstruct", gaps, unit="gaps") as advance:
+        frames = fill(coarse, output, how, overwrite=overwrite, advance=advance)
+    typer.echo(f"{output}: {frames} frames, {stride - 1} rebuilt in each of {gaps} gaps of {coarse}")

@@ -1,0 +1,87 @@
+"""Commands on trajectory files: simulate one, look at one, thin one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+Timestep = Annotated[
+    float | None, typer.Option("--timestep", help="Time from frame to frame [fs], for files that state none.")
+]
+
+
+def simulate(
+    molecule: Annotated[str, typer.Argument(help="A name (benzene, CH3OH), SMILES, or a structure file.")],
+    output: Annotated[Path, typer.Argument(help="Trajectory file to write (.h5).")],
+    method: Annotated[str, typer.Option(help="gfn2-xtb or gfn1-xtb.")] = "gfn2-xtb",
+    ensemble: Annotated[str, typer.Option(help="nve, bussi, langevin or nose-hoover.")] = "bussi",
+    temperature: Annotated[float, typer.Option(help="Temperature [K].")] = 500.0,
+    timestep: Annotated[float, typer.Option(help="Time step [fs].")] = 0.5,
+    steps: Annotated[int, typer.Option(help="Steps to record.")] = 20_000,
+    equilibration: Annotated[int, typer.Option(help="Steps before them, not recorded.")] = 4_000,
+    thermostat_time: Annotated[float, typer.Option(help="Time constant of the thermostat [fs].")] = 100.0,
+    every: Annotated[int, typer.Option(help="Store the frame after every so many steps.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of velocities and thermostat.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a simulation that was stopped.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate a molecule with GFN2-xTB and write its trajectory."""
+    from neuralmd.data.engines import calculator
+    from neuralmd.data.molecules import molecule as structure
+    from neuralmd.data.simulate import SimulationSettings
+    from neuralmd.data.simulate import simulate as run
+    from neuralmd.progress import progress
+
+    settings = SimulationSettings(
+        method=method,
+        ensemble=ensemble,
+        temperature=temperature,
+        timestep=timestep,
+        steps=steps,
+        equilibration=equilibration,
+        thermostat_time=thermostat_time,
+        seed=seed,
+        every=every,
+    )
+    atoms, engine = structure(molecule), calculator(method)
+    with progress(f"simulate {molecule}", settings.total_steps) as advance:
+        run(atoms, engine, settings, output, resume=resume, overwrite=overwrite, progress=advance)
+    typer.echo(f"{output}: {settings.frames} frames of {molecule}")
+
+
+def info(
+    file: Annotated[Path, typer.Argument(help="Trajectory file.")],
+    timestep: Timestep = None,
+) -> None:
+    """Show what a trajectory file holds, and what is suspicious about it."""
+    from neuralmd.cli.tables import inspection_table, show
+    from neuralmd.data.formats import open_reader
+    from neuralmd.data.inspection import inspect
+
+    with open_reader(file, timestep=timestep) as reader:
+        result = inspect(reader)
+    show(inspection_table(file, result))
+
+
+def thin(
+    fine: Annotated[Path, typer.Argument(help="Trajectory file to read.")],
+    coarse: Annotated[Path, typer.Argument(help="Trajectory file to write.")],
+    stride: Annotated[int, typer.Option(help="Keep every K-th frame.")],
+    velocities: Annotated[
+        Literal["auto", "stored", "central"],
+        typer.Option(help="The file's own, or central differences of its frames; auto prefers its own."),
+    ] = "auto",
+    start: Annotated[int, typer.Option(help="First frame that may be kept.")] = 0,
+    stop: Annotated[int | None, typer.Option(help="Frame before which to end.")] = None,
+    timestep: Timestep = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Keep every K-th frame of a trajectory file."""
+    from neuralmd.data.thinning import Thinning
+    from neuralmd.data.thinning import thin as run
+
+    frames = run(fine, coarse, Thinning(stride, velocities, start, stop, timestep), overwrite=overwrite)
+    typer.echo(f"{coarse}: {frames} frames, every {stride}-th of {fine}")

@@ -1,0 +1,138 @@
+"""`neuralmd evaluate`, `thin` and `reconstruct` with a real trained run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from neuralmd.data.formats import read, write
+from neuralmd.data.trajectory import Trajectory
+
+METHODS = [
+    "linear",
+    "cubic_spline",
+    "cubic_hermite",
+    "quintic_hermite",
+    "neural_ode_forward",
+    "neural_ode_backward",
+    "neural_ode",
+]
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the run that a test may write into."""
+    (tmp_path / "runs").mkdir(exist_ok=True)
+    return shutil.copytree(trained, tmp_path / "runs" / "water")
+
+
+@pytest.fixture
+def coarse(workplace: Path, neuralmd) -> Path:
+    neuralmd("thin", "water.h5", "coarse.h5", "--stride", "10", "--start", "1200")
+    return workplace / "coarse.h5"
+
+
+def test_evaluation_compares_all_methods_on_the_test_part(run: Path, workplace: Path, neuralmd) -> None:
+    done = neuralmd("evaluate", "runs/water", "--json", "errors.json")
+    assert "neural_ode" in done.stdout
+    result = json.loads((workplace / "errors.json").read_text())
+    assert list(result["methods"]) == METHODS
+    assert (result["stride"], result["gap_fs"], result["velocities"]) == (10, 5.0, "stored")
+    assert result["windows"] == (1500 - 2 * 20) * 0.2 // 10
+    errors = {name: entry["mae"] for name, entry in result["methods"].items()}
+    assert errors["neural_ode"] < errors["neural_ode_forward"] < errors["linear"]
+    assert errors["neural_ode"] < errors["cubic_hermite"]
+    assert len(result["methods"]["linear"]["mae_per_position"]) == 9
+    for figure in ("paths.png", "error-over-gap.png"):
+        assert (run / "evaluation-stride10" / figure).read_bytes().startswith(b"\x89PNG")
+
+
+def test_evaluation_at_another_stride_and_on_another_file(run: Path, workplace: Path, neuralmd) -> None:
+    neuralmd("evaluate", "runs/water", "--stride", "5", "--data", "water.h5", "--json", "errors.json")
+    result = json.loads((workplace / "errors.json").read_text())
+    assert (result["stride"], result["windows"]) == (5, 299)
+
+
+def test_reconstruction_copies_anchors_and_is_close_between(run: Path, coarse: Path, workplace: Path, neuralmd) -> None:
+    neuralmd("reconstruct", "coarse.h5", "fine.h5", "--run", "runs/water", "--stride", "10")
+    known, fine, truth = read(coarse), read(workplace / "fine.h5"), read(workplace / "water.h5")
+    assert fine.timestep == pytest.approx(0.5)
+    assert len(fine) == 10 * (len(known) - 1) + 1
+    assert np.array_equal(fine.positions[::10], known.positions)
+    assert np.array_equal(fine.velocities[::10], known.velocities)
+    assert fine.velocity_source == "reconstructed"
+    assert fine.metadata["anchor_velocities"] == "stored"
+    assert fine.metadata["method"] == "neural_ode"
+    error = np.abs(fine.positions - truth.positions[1200 : 1200 + len(fine)])
+    error = np.delete(error, np.s_[::10], axis=0).mean()
+    neuralmd("reconstruct", "coarse.h5", "spline.h5", "--run", "runs/water", "--stride", "10", "--method", "linear")
+    line = np.abs(read(workplace / "spline.h5").positions - truth.positions[1200 : 1200 + len(fine)])
+    assert error < 0.1 * np.delete(line, np.s_[::10], axis=0).mean()
+
+
+def test_blocks_leave_no_trace(run: Path, coarse: Path, workplace: Path, neuralmd, monkeypatch) -> None:
+    from neuralmd import reconstruct as module
+    from neuralmd.evaluation.methods import splines
+    from neuralmd.runs import load_run
+
+    for method in (splines()["cubic_spline"], load_run(run).model):
+        outputs = []
+        for gaps in (3, 1000):
+            monkeypatch.setattr(module, "_GAPS_AT_ONCE", gaps)
+            target = workplace / f"{gaps}.h5"
+            module.reconstruct(coarse, target, module.Reconstruction(method, 10), overwrite=True)
+            outputs.append(read(target).positions)
+        assert np.allclose(outputs[0], outputs[1], rtol=0.0, atol=1e-6)
+
+
+def test_coarse_positions_alone(run: Path, coarse: Path, workplace: Path, neuralmd) -> None:
+    known = read(coarse)
+    write(Trajectory.uniform(known.system, known.positions, known.timestep), workplace / "bare.h5")
+    told = neuralmd("reconstruct", "bare.h5", "fine.h5", "--run", "runs/water", "--stride", "10", code=2).stderr
+    assert "cubic_spline" in told
+    assert "--velocities central" in told
+    assert not (workplace / "fine.h5").exists()
+    spline = ("--method", "cubic_spline")
+    neuralmd("reconstruct", "bare.h5", "fine.h5", "--run", "runs/water", "--stride", "10", *spline)
+    assert read(workplace / "fine.h5").velocities is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--stride", "1"), "stride must be at least 2"),
+        (("--stride", "10", "--method", "magic"), "no method 'magic'"),
+        (("--stride", "10", "--run", "absent"), "train first"),
+        (("--stride", "10", "--device", "cuda"), "device=cpu"),
+    ],
+)
+def test_refusals(run: Path, coarse: Path, workplace: Path, neuralmd, arguments: tuple[str, ...], told: str) -> None:
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    words = ("reconstruct", "coarse.h5", "fine.h5", "--run", "runs/water", *arguments)
+    assert told in neuralmd(*words, code=2).stderr
+    assert not (workplace / "fine.h5").exists()
+
+
+def test_output_that_exists_and_other_molecules(run: Path, coarse: Path, workplace: Path, neuralmd) -> None:
+    words = ("reconstruct", "coarse.h5", "coarse.h5", "--run", "runs/water", "--stride", "10")
+    before = coarse.read_bytes()
+    assert "--overwrite" in neuralmd(*words, code=2).stderr
+    assert coarse.read_bytes() == before
+    neuralmd("simulate", "CH4", "methane.h5", "--steps", "30", "--equilibration", "5")
+    other = ("reconstruct", "methane.h5", "fine.h5", "--run", "runs/water", "--stride", "10")
+    assert "trained on H2O" in neuralmd(*other, code=2).stderr
+    assert "trained on H2O" in neuralmd("evaluate", "runs/water", "--data", "methane.h5", code=2).stderr
+    assert "lower the stride" in neuralmd("evaluate", "runs/water", "--stride", "400", code=2).stderr
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage"])
+def test_a_damaged_model_is_refused(run: Path, neuralmd, damage: str) -> None:
+    whole = (run / "model.pt").read_bytes()
+    (run / "model.pt").write_bytes(whole[:2000] if damage == "truncated" else b"garbage")
+    assert "checkpoint" in neuralmd("evaluate", "runs/water", code=2).stderr
