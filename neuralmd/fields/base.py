@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from neuralmd.system import Accelerations, PhaseState
+from neuralmd.fields.statistics import MotionStatistics
+from neuralmd.system import Accelerations, PhaseState, Velocities
 
 
 class Field(nn.Module, ABC):
@@ -18,16 +17,29 @@ class Field(nn.Module, ABC):
 
     A field that does not depend on v is time-reversible: solving it from the second anchor with decreasing times is
     exactly the backward solution.
+
+    A field may also learn dx/dt (see `velocity`), as a Hamiltonian network does; v then stands for p / m.
     """
 
-    depends_on_velocity: ClassVar[bool] = False
+    depends_on_velocity: bool = False
     """Whether f_theta reads v. Velocity Verlet needs a field that does not."""
 
-    def set_scale(self, scale: Float[Tensor, " atoms"]) -> None:
-        """Take the training data's typical acceleration of each atom [A/fs^2] as the unit of what the network gives.
+    learns_velocity: bool = False
+    """Whether dx/dt is learned and may differ from v. Velocity Verlet needs a field for which it is v."""
 
-        A field that has no such unit ignores it.
+    def calibrate(self, statistics: MotionStatistics) -> None:
+        """Take the training part's statistics as the units of what the network reads and gives.
+
+        A field that has no such units ignores them.
         """
+
+    def velocity(self, state: PhaseState) -> Velocities:
+        """dx/dt at the state [A/fs]."""
+        return state.velocities
+
+    def rates(self, state: PhaseState) -> tuple[Velocities, Accelerations]:
+        """(dx/dt, dv/dt) at the state; to be overridden where one evaluation gives both."""
+        return self.velocity(state), self(state)
 
     @abstractmethod
     def forward(self, state: PhaseState) -> Accelerations:

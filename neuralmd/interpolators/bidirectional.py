@@ -107,12 +107,12 @@ class BidirectionalODE(Interpolator):
 
 def _forward_path(field: Field, solver: Solver, anchors: Anchors, times: Times) -> Path:
     schedule, index, _ = _schedule(times, anchors.gap)
-    return _pick(solve(field, anchors.start, schedule, solver), index)
+    return _pick(field, solve(field, anchors.start, schedule, solver), index)
 
 
 def _backward_path(field: Field, solver: Solver, anchors: Anchors, times: Times) -> Path:
     schedule, _, index = _schedule(times, anchors.gap)
-    return _pick(solve(field, anchors.end, anchors.gap - schedule, solver), index)
+    return _pick(field, solve(field, anchors.end, anchors.gap - schedule, solver), index)
 
 
 def _both_paths(field: Field, solver: Solver, anchors: Anchors, times: Times) -> tuple[Path, Path]:
@@ -126,8 +126,12 @@ def _both_paths(field: Field, solver: Solver, anchors: Anchors, times: Times) ->
     return forward, Path(solution.positions[back, batch:], solution.velocities[back, batch:].neg())
 
 
-def _pick(solution: Solution, index: Int[Tensor, " query"]) -> Path:
-    return Path(solution.positions[index], solution.velocities[index])
+def _pick(field: Field, solution: Solution, index: Int[Tensor, " query"]) -> Path:
+    positions, velocities = solution.positions[index], solution.velocities[index]
+    if field.learns_velocity:
+        flat = PhaseState(positions.flatten(0, 1), velocities.flatten(0, 1))
+        velocities = field.velocity(flat).unflatten(0, positions.shape[:2])
+    return Path(positions, velocities)
 
 
 def _schedule(times: Times, gap: float) -> tuple[Float[Tensor, " elapsed"], Int[Tensor, " time"], Int[Tensor, " time"]]:

@@ -37,9 +37,10 @@ class Clock:
 class Dynamics(nn.Module):
     """The equation of motion in elapsed time s for the pair (x, w), w = sigma v.
 
-    dx/ds = w,  dw/ds = f(x, sigma w)
+    dx/ds = sigma dx/dt(x, sigma w),  dw/ds = f(x, sigma w)
 
-    Both signs of dv/ds = sigma f cancel in w, so this holds for any field, one that depends on v included.
+    Both signs of dv/ds = sigma f cancel in w, so this holds for any field, one that depends on v included. Where
+    dx/dt = v, dx/ds = w.
 
     Attributes:
         evaluations: How often the field has been evaluated.
@@ -64,7 +65,11 @@ class Dynamics(nn.Module):
         del time
         self.evaluations += 1
         positions, velocities = pair
-        return velocities, self.field(PhaseState(positions, self.direction * velocities))
+        state = PhaseState(positions, self.direction * velocities)
+        if not self.field.learns_velocity:
+            return velocities, self.field(state)
+        moved, accelerations = self.field.rates(state)
+        return self.direction * moved, accelerations
 
 
 class StepWatch:

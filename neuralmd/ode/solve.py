@@ -41,7 +41,7 @@ class Solution:
     Attributes:
         times: The times [fs], in the order in which they were asked for.
         positions: x [A].
-        velocities: v = dx/dt [A/fs], of the physical time, whatever the direction of the solve.
+        velocities: v [A/fs], of the physical time, whatever the direction of the solve.
         statistics: What it cost.
     """
 
@@ -55,6 +55,8 @@ def solve(field: Field, state: PhaseState, times: Times, solver: Solver) -> Solu
     """Integrate the equation of motion from a phase state to a list of times.
 
     dx/dt = v,  dv/dt = f_theta(x, v),  (x, v)(times[0]) = state
+
+    A field may learn dx/dt; v, in the solution too, is then its p / m (see `neuralmd.fields.base.Field`).
 
     Fixed-step solvers step uniformly over the whole span. A query time between two steps is interpolated: by a
     quintic for velocity Verlet, by torchdiffeq's cubic for rk4 and midpoint, by the method's own quartic for dopri5.
@@ -167,6 +169,10 @@ def _check(field: Field, state: PhaseState, solver: Solver) -> None:
         raise SolverError(
             f"velocity Verlet needs an acceleration that depends on positions only, but {type(field).__name__} reads "
             "velocities too: use rk4, midpoint or dopri5"
+        )
+    if isinstance(solver, VelocityVerlet) and field.learns_velocity:
+        raise SolverError(
+            f"velocity Verlet needs dx/dt = v, but {type(field).__name__} learns dx/dt: use rk4, midpoint or dopri5"
         )
     if not _finite(state.positions, state.velocities):
         raise SolverError(

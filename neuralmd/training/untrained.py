@@ -1,0 +1,61 @@
+"""`Untrained`: what stands in the place of the loop where a model has no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from neuralmd.training.checkpoint import load, save
+from neuralmd.training.loop import LAST, MODEL, Progress
+from neuralmd.training.tracking import Tracker
+
+
+@dataclass(eq=False)
+class Untrained:
+    """A model with nothing to learn, which is validated once and saved as trained ones are.
+
+    Attributes:
+        model: What has no weights.
+        validate: Errors of a model on the validation part; the entry `validation/mae` [A] goes into the summary.
+        identity: What MODEL shall say beside the weights: configuration, system.
+        folder: Where the checkpoints go.
+        at: No step, and what validation gave.
+    """
+
+    model: nn.Module
+    validate: Callable[[nn.Module], Mapping[str, float]]
+    identity: Mapping[str, object]
+    folder: Path
+    at: Progress = field(default_factory=Progress)
+
+    def fit(self, tracker: Tracker, advance: Callable[[int], None] | None = None) -> Progress:
+        """Validate the model and save it.
+
+        Args:
+            tracker: Takes the metrics.
+            advance: Called once, with 1000 thousandths.
+
+        Raises:
+            SolverError: If an ODE cannot be solved.
+            CheckpointError: If a checkpoint cannot be written.
+        """
+        metrics = self.validate(self.model)
+        tracker.log(metrics, self.at.step)
+        self.at.best = metrics["validation/mae"]
+        content = {**self.identity, "model": self.model.state_dict(), "progress": asdict(self.at)}
+        for name in (MODEL, LAST):
+            save(content, self.folder / name)
+        if advance is not None:
+            advance(1000)
+        return self.at
+
+    def resume(self) -> None:
+        """Check that the run is there; there is nothing to go on with.
+
+        Raises:
+            CheckpointError: If it is not.
+        """
+        load(self.folder / LAST)
