@@ -3,13 +3,22 @@
 Objects never see it: `neuralmd.build` turns an `Experiment` into them.
 """
 
-from neuralmd.config.experiment import Data, Experiment, Run, Tracking
+from neuralmd.config.experiment import Data, Experiment, ModelConfig, Run, Tracking
+from neuralmd.config.fields import (
+    CalculatorFieldConfig,
+    ConservativeFieldConfig,
+    EquivariantFieldConfig,
+    FieldConfig,
+    FrictionFieldConfig,
+    HamiltonianFieldConfig,
+    MLPFieldConfig,
+    VelocityDependentFieldConfig,
+)
 from neuralmd.config.files import dump, flatten, load
 from neuralmd.config.model import (
     AdjointConfig,
     BlendConfig,
     Dopri5Config,
-    EquivariantFieldConfig,
     LinearBlendConfig,
     MidpointConfig,
     NeuralODEConfig,
@@ -20,22 +29,31 @@ from neuralmd.config.model import (
     SolverConfig,
     VelocityVerletConfig,
 )
+from neuralmd.config.recurrent import RecurrentConfig
 from neuralmd.config.training import DerivativeStage, StageConfig, Training, TrajectoryStage
 
 __all__ = [
     "AdjointConfig",
     "BlendConfig",
+    "CalculatorFieldConfig",
+    "ConservativeFieldConfig",
     "Data",
     "DerivativeStage",
     "Dopri5Config",
     "EquivariantFieldConfig",
     "Experiment",
+    "FieldConfig",
+    "FrictionFieldConfig",
+    "HamiltonianFieldConfig",
     "LinearBlendConfig",
+    "MLPFieldConfig",
     "MidpointConfig",
+    "ModelConfig",
     "NeuralODEConfig",
     "PowerBlendConfig",
     "QuinticBlendConfig",
     "RK4Config",
+    "RecurrentConfig",
     "Run",
     "SmoothstepBlendConfig",
     "SolverConfig",
@@ -43,6 +61,7 @@ __all__ = [
     "Tracking",
     "Training",
     "TrajectoryStage",
+    "VelocityDependentFieldConfig",
     "VelocityVerletConfig",
     "dump",
     "flatten",

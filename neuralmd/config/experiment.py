@@ -5,14 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from neuralmd.config.block import Block
 from neuralmd.config.model import NeuralODEConfig
-from neuralmd.config.training import Training, TrajectoryStage
+from neuralmd.config.recurrent import RecurrentConfig
+from neuralmd.config.training import DerivativeStage, Training, TrajectoryStage
 
 _FOLDER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
 _FRACTION_TOLERANCE = 1e-6
+
+
+def _neural_ode_unless_told(model: object) -> object:
+    return {"kind": "neural_ode", **model} if isinstance(model, dict) and model else model
+
+
+ModelConfig = Annotated[
+    Annotated[NeuralODEConfig | RecurrentConfig, Field(discriminator="kind")], BeforeValidator(_neural_ode_unless_told)
+]
+"""What is trained; a block without a kind is a neural ODE."""
 
 
 class Run(Block):
@@ -97,7 +108,7 @@ class Experiment(Block):
     data: Data
     """The trajectory."""
 
-    model: NeuralODEConfig = NeuralODEConfig()
+    model: ModelConfig = NeuralODEConfig()
     """What is trained."""
 
     training: Training = Training()
@@ -105,6 +116,17 @@ class Experiment(Block):
 
     tracking: Tracking = Tracking()
     """Where metrics go."""
+
+    @model_validator(mode="after")
+    def _stages_fit_the_model(self) -> Self:
+        stages = self.training.stages if isinstance(self.model, RecurrentConfig) else ()
+        fitting = [index for index, stage in enumerate(stages) if isinstance(stage, DerivativeStage)]
+        if fitting:
+            raise ValueError(
+                f"training.stages.{fitting[0]}: a derivative stage fits a field, but a recurrent network has none; "
+                "take kind: trajectory, which any model can learn from"
+            )
+        return self
 
     @model_validator(mode="after")
     def _curriculum_fits_the_stride(self) -> Self:

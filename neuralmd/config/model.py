@@ -1,39 +1,13 @@
-"""Settings of the model: field, solver, adjoint, blend."""
+"""Settings of the neural ODE: solver, adjoint, blend, and its field."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from neuralmd.config.block import Block
-
-
-class EquivariantFieldConfig(Block):
-    """An E(3)-equivariant message-passing field that gives the acceleration directly."""
-
-    kind: Literal["equivariant"] = "equivariant"
-
-    channels: int = Field(default=24, ge=1)
-    """Features of each degree l."""
-
-    l_max: int = Field(default=2, ge=1, le=3)
-    """Highest degree l of features and spherical harmonics."""
-
-    layers: int = Field(default=2, ge=1)
-    """Interaction layers."""
-
-    cutoff: float = Field(default=6.0, gt=0)
-    """Distance up to which atoms see each other [A]."""
-
-    radial_basis: int = Field(default=16, ge=2)
-    """Radial basis functions between 0 and the cutoff."""
-
-    radial_width: int = Field(default=32, ge=1)
-    """Width of the radial network."""
-
-    zero_net_force: bool = True
-    """Whether the net force on the centre of mass is removed."""
+from neuralmd.config.fields import EquivariantFieldConfig, FieldConfig, is_time_reversible
 
 
 class AdjointConfig(Block):
@@ -143,7 +117,7 @@ class NeuralODEConfig(Block):
 
     kind: Literal["neural_ode"] = "neural_ode"
 
-    field: EquivariantFieldConfig = EquivariantFieldConfig()
+    field: FieldConfig = EquivariantFieldConfig()
     """f_theta, the right-hand side."""
 
     solver: SolverConfig = VelocityVerletConfig()
@@ -151,3 +125,12 @@ class NeuralODEConfig(Block):
 
     blend: BlendConfig = PowerBlendConfig()
     """The weight of the backward solution."""
+
+    @model_validator(mode="after")
+    def _solver_takes_the_field(self) -> Self:
+        if isinstance(self.solver, VelocityVerletConfig) and not is_time_reversible(self.field):
+            raise ValueError(
+                "solver velocity_verlet needs dx/dt = v and a field that depends on positions only, but field "
+                f"{self.field.kind} does not keep to that; take solver kind rk4, midpoint or dopri5"
+            )
+        return self

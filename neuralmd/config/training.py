@@ -50,6 +50,12 @@ class TrajectoryStage(_Stage):
     first_stride: int | None = Field(default=None, ge=2)
     """Stride at the start of the stage, which grows to data.stride; none for data.stride throughout."""
 
+    velocity_weight: float = Field(default=0.0, ge=0)
+    """Weight of the velocities' error beside that of the positions."""
+
+    augmentation: Literal["none", "rotations"] = "none"
+    """`rotations` turns every window at random, for a model that is not equivariant."""
+
 
 StageConfig = Annotated[DerivativeStage | TrajectoryStage, Field(discriminator="kind")]
 """One stage of a training."""

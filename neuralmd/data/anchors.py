@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from neuralmd.system import Accelerations, PhaseState
+from neuralmd.system import Accelerations, Curves, PhaseState
+
+
+@dataclass(frozen=True, eq=False)
+class Boundary:
+    """Consecutive fine frames at one anchor, the anchor included, in order of time.
+
+    Attributes:
+        positions: x [A].
+        velocities: v [A/fs].
+    """
+
+    positions: Curves
+    velocities: Curves
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +35,8 @@ class Anchors:
         end_acceleration: F/m at the second anchor [A/fs^2], where the file holds forces.
         context: Positions [A] of the known frames around the gap, uniformly spaced by `gap`, in order of time: as
             many before the first anchor as after the second, both anchors included. None if nobody asked for them.
+        before: Fine frames up to and including the first anchor. None if nobody asked for more than the anchor.
+        after: Fine frames from the second anchor on. None if nobody asked for more than the anchor.
     """
 
     start: PhaseState
@@ -30,3 +45,5 @@ class Anchors:
     start_acceleration: Accelerations | None = None
     end_acceleration: Accelerations | None = None
     context: Float[Tensor, "knots batch atoms 3"] | None = None
+    before: Boundary | None = None
+    after: Boundary | None = None

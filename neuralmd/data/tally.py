@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from neuralmd.data.trajectory import Segment, Trajectory
 from neuralmd.system import System
@@ -21,21 +21,39 @@ def temperatures(
 ) -> Float[np.ndarray, " frames"]:
     """T = sum_i m_i |v_i - v_com|^2 / (f k_B), the temperature of each frame [K].
 
-    There are f = 3N - 3 degrees of freedom; 3N - 6, or 3N - 5 for two atoms, in frames that do not rotate, as those of
-    a simulation of a molecule that began without angular momentum. A single atom keeps its velocity and all three.
+    f is that of `degrees_of_freedom`. A single atom keeps its velocity.
     """
     masses = system.masses[:, None]
+    velocities = without_drift(velocities, system)
+    freedom = degrees_of_freedom(positions, velocities, system)
+    return KINETIC_ENERGY * (masses * velocities**2).sum(axis=(1, 2)) / (freedom * BOLTZMANN)
+
+
+def degrees_of_freedom(
+    positions: Float[np.ndarray, "frames atoms 3"], velocities: Float[np.ndarray, "frames atoms 3"], system: System
+) -> Int[np.ndarray, " frames"]:
+    """The number of momenta that are free in each frame.
+
+    f = 3N - 3; 3N - 6, or 3N - 5 for two atoms, in frames that do not rotate, as those of a simulation of a molecule
+    that began without angular momentum; 3 for a single atom.
+    """
     if system.atoms == 1:
-        return KINETIC_ENERGY * (masses * velocities**2).sum(axis=(1, 2)) / (3 * BOLTZMANN)
-    positions, velocities = (
-        x - (x * masses).sum(axis=1, keepdims=True) / masses.sum() for x in (positions, velocities)
-    )
+        return np.full(len(positions), 3)
+    masses = system.masses[:, None]
+    positions, velocities = without_drift(positions, system), without_drift(velocities, system)
     inertia, speed = ((masses * x**2).sum(axis=(1, 2)) for x in (positions, velocities))
     angular = np.linalg.norm((masses * np.cross(positions, velocities)).sum(axis=1), axis=1)
     still = angular < _NO_ROTATION * np.sqrt(inertia * speed)
     rotations = 2 if system.atoms == 2 else 3
-    freedom = 3 * system.atoms - 3 - np.where(still, rotations, 0)
-    return KINETIC_ENERGY * speed / (freedom * BOLTZMANN)
+    return 3 * system.atoms - 3 - np.where(still, rotations, 0)
+
+
+def without_drift(vectors: Float[np.ndarray, "frames atoms 3"], system: System) -> Float[np.ndarray, "frames atoms 3"]:
+    """Positions or velocities less those of the centre of mass; those of a single atom as they are."""
+    if system.atoms == 1:
+        return vectors
+    masses = system.masses[:, None]
+    return vectors - (vectors * masses).sum(axis=1, keepdims=True) / masses.sum()
 
 
 @dataclass

@@ -115,7 +115,8 @@ class Trajectory:
         if len(steps) > 1:
             shown = ", ".join(f"{step:.4g}" for step in sorted(steps))
             raise DataError(
-                f"the segments have different time steps ({shown} fs): choose those of one time step with data.segments"
+                f"the segments have different time steps ({shown} fs): choose those of one time step "
+                "with data.segments, or --segments of `neuralmd spectrum`"
             )
         return steps.pop()
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from neuralmd.data.anchors import Anchors
+from neuralmd.data.anchors import Anchors, Boundary
 from neuralmd.data.trajectory import Segment, Trajectory
 from neuralmd.errors import DataError
 from neuralmd.system import Curves, PhaseState, Positions, System, Times, Velocities
@@ -27,9 +27,15 @@ class Part:
         """Number of frames."""
         return sum(len(stretch) for stretch in self.ranges)
 
-    def starts(self, stride: int, spacing: int = 1) -> Int[Tensor, " windows"]:
-        """First frames of all windows of this stride, `spacing` frames from one to the next."""
-        each = [np.arange(stretch.start, stretch.stop - stride, spacing) for stretch in self.ranges]
+    def starts(self, stride: int, spacing: int = 1, margin: int = 0) -> Int[Tensor, " windows"]:
+        """First frames of all windows of this stride, `spacing` frames from one to the next.
+
+        Windows with fewer than `margin` frames of their stretch on either side are left out.
+        """
+        each = [
+            np.arange(stretch.start + -(-margin // spacing) * spacing, stretch.stop - stride - margin, spacing)
+            for stretch in self.ranges
+        ]
         return torch.as_tensor(np.concatenate(each) if each else np.zeros(0, dtype=np.int64))
 
 
@@ -143,7 +149,14 @@ class Window:
     hidden_velocities: Curves
 
 
-def cut(frames: Frames, starts: Int[Tensor, " batch"], stride: int, dtype: torch.dtype, context: int = 0) -> Window:
+def cut(
+    frames: Frames,
+    starts: Int[Tensor, " batch"],
+    stride: int,
+    dtype: torch.dtype,
+    context: int = 0,
+    boundary: int = 1,
+) -> Window:
     """The windows that begin at the given frames.
 
     Args:
@@ -152,6 +165,10 @@ def cut(frames: Frames, starts: Int[Tensor, " batch"], stride: int, dtype: torch
         stride: Frames from one anchor to the next.
         dtype: Precision of what comes out.
         context: Number of known frames wanted beyond each anchor.
+        boundary: Number of consecutive fine frames wanted at each anchor, the anchor included.
+
+    Raises:
+        DataError: If a window lies too close to a segment's end for its boundary frames.
     """
     inside = (starts + torch.arange(1, stride)[:, None]).to(frames.positions.device)
     first, last = starts.to(inside.device), (starts + stride).to(inside.device)
@@ -163,6 +180,8 @@ def cut(frames: Frames, starts: Int[Tensor, " batch"], stride: int, dtype: torch
         start_acceleration=None if accelerations is None else accelerations[first].to(dtype),
         end_acceleration=None if accelerations is None else accelerations[last].to(dtype),
         context=_context(frames, starts, stride, context).to(dtype) if context else None,
+        before=_boundary(frames, starts, range(1 - boundary, 1), dtype) if boundary > 1 else None,
+        after=_boundary(frames, starts + stride, range(boundary), dtype) if boundary > 1 else None,
     )
     return Window(
         anchors=anchors,
@@ -170,6 +189,20 @@ def cut(frames: Frames, starts: Int[Tensor, " batch"], stride: int, dtype: torch
         hidden=frames.positions[inside].to(dtype),
         hidden_velocities=frames.velocities[inside].to(dtype),
     )
+
+
+def _boundary(frames: Frames, anchors: Int[Tensor, " batch"], offsets: range, dtype: torch.dtype) -> Boundary:
+    wanted = anchors + torch.arange(offsets.start, offsets.stop)[:, None]
+    whole = torch.zeros_like(anchors, dtype=torch.bool)
+    for segment in frames.segments:
+        whole |= ((wanted >= segment.start) & (wanted < segment.stop)).all(0)
+    if not bool(whole.all()):
+        raise DataError(
+            f"{len(offsets)} consecutive fine frames are wanted at each anchor, but a window lies closer than that to "
+            "its segment's end"
+        )
+    index = wanted.to(frames.positions.device)
+    return Boundary(frames.positions[index].to(dtype), frames.velocities[index].to(dtype))
 
 
 def _context(

@@ -37,6 +37,9 @@ class Interpolator(nn.Module, ABC):
     context: ClassVar[int] = 0
     """How many known frames beyond each anchor it wants to see."""
 
+    boundary_frames: int = 1
+    """How many consecutive fine frames it reads at each anchor, the anchor included; a coarse file has but one."""
+
     needs_velocities: ClassVar[bool] = True
     """Whether it reads the anchors' velocities."""
 

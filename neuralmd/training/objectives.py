@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
@@ -14,9 +15,11 @@ from typing_extensions import override
 from neuralmd.data.windows import DerivativeSamples, Frames, Part, Window, cut
 from neuralmd.errors import DataError
 from neuralmd.fields.base import Field
+from neuralmd.fields.statistics import acceleration_scale, rms_per_element
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.interpolators.splines import CubicHermite
-from neuralmd.system import Accelerations, PhaseState, System, Velocities
+from neuralmd.system import Accelerations, Curves, PhaseState, System, Velocities
+from neuralmd.training.augmentation import Augmentation, unchanged
 
 Batch = TypeVar("Batch")
 
@@ -34,18 +37,6 @@ class Objective(nn.Module, ABC, Generic[Batch]):
     @abstractmethod
     def forward(self, batch: Batch) -> Float[Tensor, ""]:
         """The loss."""
-
-
-def acceleration_scale(samples: DerivativeSamples, system: System) -> Float[Tensor, " atoms"]:
-    """Root mean square acceleration of each atom's element [A/fs^2], the unit in which a field gives its output."""
-    numbers = torch.as_tensor(system.atomic_numbers, device=samples.accelerations.device)
-    scale = torch.empty(system.atoms, dtype=torch.float64, device=numbers.device)
-    for number in numbers.unique():
-        of_element = numbers == number
-        scale[of_element] = samples.accelerations[:, of_element].square().mean().sqrt()
-    if not bool((scale > 0).all() and scale.isfinite().all()):
-        raise DataError("an element never accelerates in the training part, so its motion cannot be learned")
-    return scale
 
 
 def project_out_velocity(
@@ -73,7 +64,8 @@ class DerivativeMatching(Objective[DerivativeSamples]):
     L = mean over frames, atoms, components of ( P[a_theta(x) - a_fd] / s )^2,
     a_fd(t) = (x(t + dt) - 2 x(t) + x(t - dt)) / dt^2
 
-    with s the RMS acceleration of the atom's element and P the projection.
+    with s the RMS acceleration of the atom's element and P the projection. Where the field learns dx/dt too, the mean
+    of ( (dx/dt - v) / s_v )^2 is added, with s_v the RMS velocity of the element.
 
     Args:
         field: What learns.
@@ -85,6 +77,7 @@ class DerivativeMatching(Objective[DerivativeSamples]):
 
     masses: Tensor
     scale: Tensor
+    speed: Tensor
 
     def __init__(
         self, field: Field, samples: DerivativeSamples, system: System, projection: Projection, batch_size: int
@@ -97,6 +90,8 @@ class DerivativeMatching(Objective[DerivativeSamples]):
         )
         self.register_buffer("masses", torch.as_tensor(system.masses, dtype=dtype)[:, None], persistent=False)
         self.register_buffer("scale", acceleration_scale(samples, system).to(dtype)[:, None], persistent=False)
+        speed = rms_per_element(samples.velocities, system).to(dtype)[:, None]
+        self.register_buffer("speed", speed, persistent=False)
 
     @override
     def draw(self, generator: torch.Generator, progress: float) -> DerivativeSamples:
@@ -108,55 +103,88 @@ class DerivativeMatching(Objective[DerivativeSamples]):
 
     @override
     def forward(self, batch: DerivativeSamples) -> Float[Tensor, ""]:
-        residual = self.field(PhaseState(batch.positions, batch.velocities)) - batch.accelerations
-        return (self.projection(residual, batch.velocities, self.masses) / self.scale).square().mean()
+        moved, accelerations = self.field.rates(PhaseState(batch.positions, batch.velocities))
+        residual = self.projection(accelerations - batch.accelerations, batch.velocities, self.masses)
+        loss = (residual / self.scale).square().mean()
+        if self.field.learns_velocity:
+            loss = loss + ((moved - batch.velocities) / self.speed).square().mean()
+        return loss
+
+
+@dataclass(frozen=True)
+class TrajectorySettings:
+    """How windows are drawn and compared.
+
+    Attributes:
+        batch_size: Windows in a batch.
+        first_stride: Where the horizon curriculum begins: the stride grows from here to the full one over the first
+            half of the stage; none for the full one throughout.
+        velocity_weight: Weight of the velocities' error.
+        augmentation: What is done to a batch before it is learned from.
+    """
+
+    batch_size: int
+    first_stride: int | None = None
+    velocity_weight: float = 0.0
+    augmentation: Augmentation = unchanged
 
 
 class TrajectoryMatching(Objective[Window]):
-    """Fit the solved trajectory to the hidden frames, through the forward and the backward solve.
+    """Fit the path through a gap to the hidden frames, through whatever the interpolator does to make it.
 
-    L = sum |x_hat(t) - x(t)|^2 / sum |x_H(t) - x(t)|^2 over the hidden frames of a batch
+    L = E[x] + w E[v],  E[x] = sum |x_hat(t) - x(t)|^2 / sum |x_H(t) - x(t)|^2 over the hidden frames of a batch
 
     with x_H the cubic Hermite spline through the same anchors, so that the loss is the share of the spline's squared
-    error that remains.
+    error that remains; E[v] is the same for velocities and w its weight.
 
     Args:
         interpolator: What learns.
         frames: The trajectory.
         part: The training part of it.
         stride: Frames from anchor to anchor.
-        batch_size: Windows in a batch.
-        first_stride: Where the horizon curriculum begins: the stride grows from here to `stride` over the first half
-            of the stage.
+        settings: How windows are drawn and compared.
 
     Raises:
         DataError: If the training part is shorter than a window.
     """
 
     def __init__(
-        self, interpolator: Interpolator, frames: Frames, part: Part, stride: int, batch_size: int, first_stride: int
+        self, interpolator: Interpolator, frames: Frames, part: Part, stride: int, settings: TrajectorySettings
     ) -> None:
         super().__init__()
         self.interpolator, self.spline = interpolator, CubicHermite()
         self.frames, self.part, self.stride = frames, part, stride
-        self.batch_size, self.first_stride = batch_size, first_stride
+        self.settings = settings
         self._starts: dict[int, Int[Tensor, " windows"]] = {}
-        if len(part.starts(stride)) == 0:
+        if len(self._windows(stride)) == 0:
             raise DataError(f"the training part has no window of {stride} frames: lower data.stride or give more")
 
     @override
     def draw(self, generator: torch.Generator, progress: float) -> Window:
-        grown = self.first_stride + (self.stride - self.first_stride) * min(2.0 * progress, 1.0)
-        stride = round(grown)
-        if stride not in self._starts:
-            self._starts[stride] = self.part.starts(stride)
-        starts = self._starts[stride]
-        chosen = starts[torch.randint(len(starts), (self.batch_size,), generator=generator)]
-        return cut(self.frames, chosen, stride, torch.get_default_dtype(), self.interpolator.context)
+        first = self.settings.first_stride or self.stride
+        stride = round(first + (self.stride - first) * min(2.0 * progress, 1.0))
+        starts = self._windows(stride)
+        chosen = starts[torch.randint(len(starts), (self.settings.batch_size,), generator=generator)]
+        wanted = self.interpolator.context, self.interpolator.boundary_frames
+        window = cut(self.frames, chosen, stride, torch.get_default_dtype(), *wanted)
+        return self.settings.augmentation(window, generator)
 
     @override
     def forward(self, batch: Window) -> Float[Tensor, ""]:
         path = self.interpolator(batch.anchors, batch.times)
         spline = self.spline(batch.anchors, batch.times)
-        error = (path.positions - batch.hidden).square().sum()
-        return error / (spline.positions - batch.hidden).square().sum()
+        loss = _share(path.positions, spline.positions, batch.hidden)
+        if self.settings.velocity_weight:
+            slip = _share(path.velocities, spline.velocities, batch.hidden_velocities)
+            loss = loss + self.settings.velocity_weight * slip
+        return loss
+
+    def _windows(self, stride: int) -> Int[Tensor, " windows"]:
+        if stride not in self._starts:
+            self._starts[stride] = self.part.starts(stride, margin=self.interpolator.boundary_frames - 1)
+        return self._starts[stride]
+
+
+def _share(path: Curves, spline: Curves, truth: Curves) -> Float[Tensor, ""]:
+    """The share of the spline's squared error that a path has."""
+    return (path - truth).square().sum() / (spline - truth).square().sum()

@@ -8,16 +8,23 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from analytic import DampedField, MorseField, triangle
+from ase.calculators.emt import EMT
+from small_fields import LEARNED
 
 from neuralmd.data.anchors import Anchors
 from neuralmd.errors import DataError
+from neuralmd.fields.calculator import CalculatorField
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.interpolators.bidirectional import BackwardODE, BidirectionalODE, ForwardODE
 from neuralmd.interpolators.blending import LinearBlend, PowerBlend, QuinticBlend
+from neuralmd.interpolators.orientation import BodyFrame, LabFrame, Orientation
+from neuralmd.interpolators.recurrent import BidirectionalRNN, ForwardRNN, Rollout
+from neuralmd.interpolators.recurrent_cells import Architecture, Cell
 from neuralmd.interpolators.splines import CubicHermite, Linear, NaturalCubicSpline, QuinticHermite
+from neuralmd.interpolators.whole_gap import WholeGapRNN
 from neuralmd.ode.solve import solve
 from neuralmd.ode.solvers import RK4, Adjoint, Dopri5, Midpoint, VelocityVerlet
-from neuralmd.system import PhaseState
+from neuralmd.system import PhaseState, System
 
 GAP = 2.1
 SPACING = 0.7
@@ -45,6 +52,39 @@ class Case:
 
 def adaptive(rtol: float = 1e-6) -> Dopri5:
     return Dopri5(rtol=rtol, atol=0.1 * rtol)
+
+
+HYDROGENS = System.from_atomic_numbers([1, 1, 1])
+CORNERS = torch.tensor([[0.0, 0.0, 0.0], [1.2, 0.0, 0.0], [0.6, 1.04, 0.0]])
+
+
+def rollout(dtype: torch.dtype, cell: Cell, orientation: Orientation) -> Rollout:
+    torch.manual_seed(0)
+    network = Rollout(HYDROGENS, SPACING, Architecture(cell, width=8, depth=2), orientation)
+    units = network.normalisation
+    units.displacement.fill_(0.1)
+    units.speed.fill_(0.05)
+    units.bend.fill_(0.002)
+    units.kick.fill_(0.01)
+    units.reference.copy_(CORNERS - CORNERS.mean(0))
+    return network.to(dtype)
+
+
+def learned(name: str) -> Case:
+    """A neural ODE on a field with fresh weights."""
+    solver = VelocityVerlet(SPACING) if name == "conservative" else RK4(SPACING)
+
+    def make(dtype: torch.dtype) -> Interpolator:
+        return BidirectionalODE(LEARNED[name](dtype), solver, PowerBlend(3.0))
+
+    return Case(name, make, smooth=name == "conservative")
+
+
+def whole_gap(dtype: torch.dtype) -> WholeGapRNN:
+    torch.manual_seed(0)
+    network = WholeGapRNN(HYDROGENS, SPACING, Architecture(Cell.LSTM, width=8, depth=2))
+    network.correction.fill_(0.02)
+    return network.to(dtype)
 
 
 CASES = [
@@ -84,6 +124,16 @@ CASES = [
         "friction",
         lambda dtype: BidirectionalODE(DampedField().to(dtype), RK4(0.1), PowerBlend(3.0)),
         smooth=False,
+    ),
+    Case("LSTM, forward", lambda dtype: ForwardRNN(rollout(dtype, Cell.LSTM, LabFrame())), ("start",)),
+    Case("LSTM, linear", lambda dtype: BidirectionalRNN(rollout(dtype, Cell.LSTM, LabFrame()), LinearBlend())),
+    Case("GRU, body frame", lambda dtype: BidirectionalRNN(rollout(dtype, Cell.GRU, BodyFrame()), QuinticBlend())),
+    Case("RNN, power", lambda dtype: BidirectionalRNN(rollout(dtype, Cell.RNN, LabFrame()), PowerBlend(3.0))),
+    Case("LSTM, whole gap", whole_gap),
+    *(learned(name) for name in LEARNED),
+    Case(
+        "calculator",
+        lambda dtype: BidirectionalODE(CalculatorField(HYDROGENS, EMT()), VelocityVerlet(SPACING), PowerBlend(3.0)),
     ),
 ]
 

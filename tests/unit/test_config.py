@@ -18,6 +18,7 @@ from neuralmd.config import (
     Experiment,
     LinearBlendConfig,
     NeuralODEConfig,
+    RecurrentConfig,
     Run,
     Tracking,
     Training,
@@ -66,6 +67,22 @@ def test_what_the_file_does_not_set_has_its_default(config: Path) -> None:
     assert experiment.training.max_minutes == 1.0
     assert experiment.training.stages[0] == DerivativeStage(share=0.5)
     assert experiment.run.folder == Path("runs/demo")
+
+
+def test_a_model_without_a_kind_is_a_neural_ode_and_a_recurrent_one_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("run: {name: a}\ndata: {path: a.h5}\nmodel: {blend: {kind: linear}}\n")
+    assert load(path).model == NeuralODEConfig(blend=LinearBlendConfig())
+    path.write_text(
+        "run: {name: a}\ndata: {path: a.h5}\nmodel: {kind: recurrent, cell: gru}\n"
+        "training: {stages: [{kind: trajectory}]}\n"
+    )
+    assert load(path).model == RecurrentConfig(cell="gru")
+    assert flatten(load(path))["model.direction"] == "bidirectional"
+    assert "model.cell: expected one of 'rnn', 'gru' or 'lstm'" in message(path, "model.cell=transformer")
+    assert "model.field: unknown key; known for kind recurrent: " in message(path, "model.field={}")
+    assert "training.stages.0: a derivative stage" in message(path, "training.stages=[{kind: derivative}]")
+    assert "model.kind: expected one of neural_ode, recurrent, but 'spline' came" in message(path, "model.kind=spline")
 
 
 def test_an_experiment_cannot_be_changed(config: Path) -> None:

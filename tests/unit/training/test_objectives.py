@@ -10,14 +10,15 @@ from analytic import HarmonicField
 from neuralmd.data.trajectory import Trajectory
 from neuralmd.data.windows import Frames, Part, derivative_samples
 from neuralmd.errors import DataError
+from neuralmd.fields.statistics import acceleration_scale
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import PowerBlend
 from neuralmd.ode.solvers import VelocityVerlet
-from neuralmd.system import System
+from neuralmd.system import PhaseState, System, Velocities
 from neuralmd.training.objectives import (
     DerivativeMatching,
     TrajectoryMatching,
-    acceleration_scale,
+    TrajectorySettings,
     keep_all,
     project_out_velocity,
 )
@@ -75,6 +76,21 @@ def test_projection_hides_a_global_thermostat_and_nothing_else() -> None:
     assert torch.allclose(project_out_velocity(kept + 3.0 * velocities, velocities, masses), kept)
 
 
+class SkewedField(HarmonicField):
+    """A spring whose dx/dt is learned, and wrong by a factor."""
+
+    learns_velocity = True
+
+    def velocity(self, state: PhaseState) -> Velocities:
+        return 1.5 * state.velocities
+
+
+def test_a_learned_velocity_is_matched_too() -> None:
+    samples = derivative_samples(verlet(), WHOLE)
+    objective = DerivativeMatching(SkewedField(OMEGA), samples, SYSTEM, keep_all, len(samples.positions))
+    assert objective(samples).item() == pytest.approx(0.25, rel=1e-6)
+
+
 def test_scale_is_per_element() -> None:
     samples = derivative_samples(verlet(), WHOLE)
     scale = acceleration_scale(samples, SYSTEM)
@@ -91,21 +107,33 @@ def test_atoms_at_rest_cannot_be_learned() -> None:
 def test_trajectory_loss_is_the_share_of_the_spline_s_error_that_remains() -> None:
     frames = verlet()
     exact = BidirectionalODE(HarmonicField(OMEGA), VelocityVerlet(STEP), PowerBlend(3.0))
-    objective = TrajectoryMatching(exact, frames, WHOLE, 12, 8, 4)
+    objective = TrajectoryMatching(exact, frames, WHOLE, 12, TrajectorySettings(8, 4))
     generator = torch.Generator().manual_seed(0)
     assert objective(objective.draw(generator, 1.0)).item() < 1e-20
     off = BidirectionalODE(HarmonicField(1.05 * OMEGA), VelocityVerlet(STEP), PowerBlend(3.0))
-    loss = TrajectoryMatching(off, frames, WHOLE, 12, 8, 4)(objective.draw(generator, 1.0))
+    loss = TrajectoryMatching(off, frames, WHOLE, 12, TrajectorySettings(8, 4))(objective.draw(generator, 1.0))
     assert 0.0 < float(loss.detach()) < 1.0
     loss.backward()
     assert float(off.field.omega.grad) > 0.0
 
 
+def test_velocities_count_as_much_as_they_are_told_to() -> None:
+    frames = verlet()
+    off = BidirectionalODE(HarmonicField(1.05 * OMEGA), VelocityVerlet(STEP), PowerBlend(3.0))
+    objectives = [
+        TrajectoryMatching(off, frames, WHOLE, 12, TrajectorySettings(8, velocity_weight=w)) for w in (0.0, 1.0, 3.0)
+    ]
+    batch = objectives[0].draw(torch.Generator().manual_seed(0), 1.0)
+    none, one, three = (float(objective(batch).detach()) for objective in objectives)
+    assert none < one
+    assert three - none == pytest.approx(3.0 * (one - none))
+
+
 def test_horizon_grows_over_the_first_half_of_the_stage() -> None:
     exact = BidirectionalODE(HarmonicField(OMEGA), VelocityVerlet(STEP), PowerBlend(3.0))
-    objective = TrajectoryMatching(exact, verlet(), WHOLE, 20, 2, 4)
+    objective = TrajectoryMatching(exact, verlet(), WHOLE, 20, TrajectorySettings(2, 4))
     generator = torch.Generator().manual_seed(0)
     strides = [round(objective.draw(generator, done).anchors.gap / STEP) for done in (0.0, 0.25, 0.5, 1.0)]
     assert strides == [4, 12, 20, 20]
     with pytest.raises(DataError, match="no window of 400"):
-        TrajectoryMatching(exact, verlet(), WHOLE, 400, 2, 400)
+        TrajectoryMatching(exact, verlet(), WHOLE, 400, TrajectorySettings(2))
