@@ -11,6 +11,8 @@ import typer
 from typer.exceptions import TyperException
 
 from neuralmd import __version__
+from neuralmd.cli.analysis import spectrum
+from neuralmd.cli.comparison import compare
 from neuralmd.cli.experiments import evaluate, reconstruct, train
 from neuralmd.cli.trajectories import info, simulate, thin
 from neuralmd.errors import NeuralMDError
@@ -34,8 +36,10 @@ app.command()(simulate)
 app.command()(info)
 app.command()(train)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(thin)
 app.command()(reconstruct)
+app.command()(spectrum)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -30,9 +30,9 @@ def train(
     experiment = load(config, overrides or ())
     with progress(f"train {experiment.run.name}", _THOUSANDTHS, unit="per mille of the budget") as advance:
         reached = run(experiment, resume=resume, overwrite=overwrite, advance=advance)
+    spent = f"{reached.step} steps in {reached.seconds / 60:.1f} min" if reached.step else "no weights to train"
     typer.echo(
-        f"{experiment.run.folder}: {reached.step} steps in {reached.seconds / 60:.1f} min, "
-        f"validation MAE {reached.best:.3e} A at stride {experiment.data.stride}"
+        f"{experiment.run.folder}: {spent}, validation MAE {reached.best:.3e} A at stride {experiment.data.stride}"
     )
 
 
@@ -65,8 +65,9 @@ def reconstruct(
     run: Annotated[Path, typer.Option(help="Folder of a run, as runs/benzene.")],
     stride: Annotated[int, typer.Option(help="Frames from anchor to anchor in the output: K - 1 are rebuilt.")],
     method: Annotated[
-        str, typer.Option(help="neural_ode, neural_ode_forward, neural_ode_backward, or a spline such as cubic_spline.")
-    ] = "neural_ode",
+        str | None,
+        typer.Option(help="A direction of the model, as neural_ode_forward, or a spline; by default the model itself."),
+    ] = None,
     timestep: Timestep = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -79,7 +80,9 @@ def reconstruct(
     from neuralmd.runs import load_run
 
     trained = load_run(run, device)
-    interpolator = named(method, {**splines(), **directions(trained.model)})
+    known = {**splines(), **directions(trained.model)}
+    method = method or list(known)[-1]
+    interpolator = named(method, known)
     provenance = {"method": method, "run": run.name, "trained_timestep_fs": f"{trained.timestep:g}"}
     how = Reconstruction(interpolator, stride, trained.system, provenance, timestep)
     gaps = count_gaps(coarse, timestep)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import assert_never
 
 from neuralmd.errors import ConfigError
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.interpolators.bidirectional import BackwardODE, BidirectionalODE, ForwardODE
+from neuralmd.interpolators.recurrent import BidirectionalRNN, ForwardRNN
 from neuralmd.interpolators.splines import CubicHermite, Linear, NaturalCubicSpline, QuinticHermite
+from neuralmd.interpolators.whole_gap import WholeGapRNN
 
 NEURAL_ODE = "neural_ode"
 """The name of the blended neural ODE."""
@@ -23,13 +26,28 @@ def splines() -> dict[str, Interpolator]:
     }
 
 
-def directions(model: BidirectionalODE) -> dict[str, Interpolator]:
-    """The neural ODE forward only, backward only, and blended, all with the same weights."""
-    return {
-        "neural_ode_forward": ForwardODE(model.field, model.solver).eval(),
-        "neural_ode_backward": BackwardODE(model.field, model.solver).eval(),
-        NEURAL_ODE: model,
-    }
+def directions(model: BidirectionalODE | ForwardRNN | BidirectionalRNN | WholeGapRNN) -> dict[str, Interpolator]:
+    """The directions of a trained model, all with the same weights; the model itself comes last.
+
+    A neural ODE goes forward only, backward only, and both ways, blended; a bidirectional recurrent network forward
+    only and both ways; the others have one.
+    """
+    match model:
+        case BidirectionalODE():
+            return {
+                "neural_ode_forward": ForwardODE(model.field, model.solver).eval(),
+                "neural_ode_backward": BackwardODE(model.field, model.solver).eval(),
+                NEURAL_ODE: model,
+            }
+        case ForwardRNN():
+            return {f"{model.rollout.architecture.cell}_forward": model}
+        case BidirectionalRNN():
+            cell = model.rollout.architecture.cell
+            return {f"{cell}_forward": ForwardRNN(model.rollout, model.boundary_frames).eval(), f"{cell}": model}
+        case WholeGapRNN():
+            return {f"{model.architecture.cell}_whole_gap": model}
+        case _:
+            assert_never(model)
 
 
 def applicable(methods: Mapping[str, Interpolator], *, forces: bool) -> dict[str, Interpolator]:

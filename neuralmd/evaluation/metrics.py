@@ -68,7 +68,7 @@ def hidden_frame_errors(
     dtype = next((parameter.dtype for parameter in interpolator.parameters()), torch.float64)
     errors, seconds = [], 0.0
     for chosen in starts.split(batch_size):
-        window = cut(frames, chosen, stride, dtype, interpolator.context)
+        window = cut(frames, chosen, stride, dtype, interpolator.context, interpolator.boundary_frames)
         began = time.perf_counter()
         path = interpolator(window.anchors, window.times)
         seconds += time.perf_counter() - began

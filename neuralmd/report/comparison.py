@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neuralmd.evaluation.evaluate import Evaluation
-from neuralmd.evaluation.methods import NEURAL_ODE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,10 +31,9 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     reference = evaluation.methods.get(_REFERENCE)
+    model = list(evaluation.methods)[-1]
     for name, errors in evaluation.methods.items():
         numbers = [errors.mae, errors.rmse, *errors.mae_per_element.values(), errors.worst_window_mae]
         ratio = "" if reference is None else f"{reference.mae / errors.mae:.1f}x"
-        table.add_row(
-            name, *(f"{number:.2e}" for number in numbers), ratio, style="bold" if name == NEURAL_ODE else None
-        )
+        table.add_row(name, *(f"{number:.2e}" for number in numbers), ratio, style="bold" if name == model else None)
     return table

@@ -24,7 +24,7 @@ class Assessment:
 
     Attributes:
         folder: Where its results go: the run's folder.
-        methods: The splines and the run's three directions.
+        methods: The splines and the run's directions.
         windows: Consecutive windows, each anchor shared by two of them.
     """
 
@@ -86,11 +86,11 @@ class Assessment:
 
 
 def _windows(trained: TrainedRun, data: Path | None, stride: int, device: str) -> Windows:
-    on = build.device(device)
+    on, margin = build.device(device), trained.model.boundary_frames - 1
     if data is None:
         own = build.dataset(trained.config.data, on)
         require_same_atoms(trained.system, own.frames.system, trained.config.data.path)
-        starts = own.split.test.starts(stride, stride)
+        starts = own.split.test.starts(stride, stride, margin)
         source = f"{trained.config.data.path} (test part)"
         return Windows(source, own.frames, starts, stride, own.velocity_source)
     whole = build.trajectory(trained.config.data, data)
@@ -98,4 +98,5 @@ def _windows(trained: TrainedRun, data: Path | None, stride: int, device: str) -
     if whole.velocity_source is None:
         raise DataError(f"{data}: does not say where its velocities come from")
     frames = Frames.of(whole, on)
-    return Windows(str(data), frames, build.everything(whole).starts(stride, stride), stride, whole.velocity_source)
+    starts = build.everything(whole).starts(stride, stride, margin)
+    return Windows(str(data), frames, starts, stride, whole.velocity_source)

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
-from neuralmd.data.windows import cut
 from neuralmd.evaluation.evaluate import Evaluation, Windows
-from neuralmd.evaluation.methods import NEURAL_ODE
+from neuralmd.evaluation.methods import splines
+from neuralmd.evaluation.rebuild import rebuilt_trajectory, true_trajectory
 from neuralmd.interpolators.base import Interpolator
+from neuralmd.report.style import draw, save, stacked, styles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _SHOWN_GAPS = 4
 
-
-@dataclass(frozen=True)
-class _Style:
-    label: str
-    colour: str
-    width: float = 1.3
-    dashes: str | tuple[int, tuple[float, ...]] = "-"
-
-
-_STYLES = {
-    "linear": _Style("linear", "#bbbbbb"),
-    "cubic_spline": _Style("cubic spline", "#999933"),
-    "cubic_hermite": _Style("cubic Hermite", "#cc6677"),
-    "quintic_hermite": _Style("quintic Hermite", "#aa4499"),
-    "neural_ode_forward": _Style("forward only", "#ddaa33", dashes=(0, (4, 1.5))),
-    "neural_ode_backward": _Style("backward only", "#44aa99", dashes=(0, (1.5, 1.2))),
-    NEURAL_ODE: _Style("blend", "#004488", width=2.0),
-}
-_IN_PATHS = ("cubic_hermite", "neural_ode_forward", "neural_ode_backward", NEURAL_ODE)
+_REFERENCE = "cubic_hermite"
 _AXIS_NAMES = "xyz"
 
 
@@ -50,14 +31,14 @@ def plot_paths(methods: Mapping[str, Interpolator], windows: Windows, path: Path
     The coordinates are those of three different atoms that the cubic Hermite spline misses most.
 
     Args:
-        methods: Interpolators by name; the ones that the figure shows are taken.
+        methods: Interpolators by name; of the splines, the figure shows the cubic Hermite one.
         windows: The windows of an evaluation; the first few that follow each other are shown.
         path: The PNG to write.
     """
-    shown = {name: method for name, method in methods.items() if name in _IN_PATHS}
+    shown = {name: method for name, method in methods.items() if name == _REFERENCE or name not in splines()}
     series = _series(shown, windows)
     chosen = _most_missed(series)
-    figure, axes = _figure(len(chosen) + 1, width=9.0, row_height=1.75)
+    figure, axes = stacked(len(chosen) + 1, width=9.0, row_height=1.75)
     for axis, (atom, component) in zip(axes, chosen, strict=False):
         _draw_coordinate(axis, series, atom, component)
         symbol = windows.frames.system.symbols[atom]
@@ -73,15 +54,16 @@ def plot_paths(methods: Mapping[str, Interpolator], windows: Windows, path: Path
     )
     handles, labels = axes[0].get_legend_handles_labels()
     axes[0].legend(handles, labels, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncol=6, frameon=False, fontsize=9)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_error_over_gap(evaluation: Evaluation, path: Path) -> None:
     """The mean error of each method at each position in the gap, on a logarithmic scale."""
-    figure, axes = _figure(1, width=6.4, row_height=4.0)
+    figure, axes = stacked(1, width=6.4, row_height=4.0)
     axis = axes[0]
+    styles = styles_of(evaluation.methods)
     for name, errors in evaluation.methods.items():
-        style = _STYLES[name]
+        style = styles[name]
         count = len(errors.mae_per_position)
         times = np.arange(1, count + 1) * evaluation.gap / (count + 1)
         axis.plot(
@@ -93,7 +75,7 @@ def plot_error_over_gap(evaluation: Evaluation, path: Path) -> None:
     axis.set_ylabel("mean absolute error [Å]")
     axis.set_title(f"{evaluation.windows} gaps of {evaluation.gap:.3g} fs, hidden frames", loc="left", fontsize=11)
     axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    _save(figure, path)
+    save(figure, path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,38 +92,25 @@ class _Series:
         return np.isin(self.times.round(6), self.anchors.round(6))
 
 
-@torch.no_grad()
 def _series(methods: Mapping[str, Interpolator], windows: Windows) -> _Series:
-    frames, stride = windows.frames, windows.stride
-    starts = windows.starts[:_SHOWN_GAPS]
-    consecutive = int((starts.diff() == stride).long().cumprod(0).sum()) + 1
-    starts = starts[:consecutive]
-    first, last = int(starts[0]), int(starts[-1]) + stride
-    truth = frames.positions[first : last + 1].cpu().numpy()
-    rebuilt = {}
-    for name, method in methods.items():
-        dtype = next((parameter.dtype for parameter in method.parameters()), torch.float64)
-        window = cut(frames, starts, stride, dtype, method.context)
-        path = method(window.anchors, window.times).positions.double().cpu().numpy()
-        filled = truth.copy()
-        for gap in range(consecutive):
-            filled[gap * stride + 1 : (gap + 1) * stride] = path[:, gap]
-        rebuilt[name] = filled
-    times = np.arange(len(truth)) * frames.timestep
-    return _Series(times, times[::stride], truth, rebuilt)
+    consecutive = int((windows.starts[:_SHOWN_GAPS].diff() == windows.stride).long().cumprod(0).sum()) + 1
+    shown = replace(windows, starts=windows.starts[:consecutive])
+    truth = true_trajectory(shown).positions
+    rebuilt = {name: rebuilt_trajectory(method, shown).positions for name, method in methods.items()}
+    times = np.arange(len(truth)) * windows.frames.timestep
+    return _Series(times, times[:: windows.stride], truth, rebuilt)
 
 
 def _most_missed(series: _Series) -> list[tuple[int, int]]:
     """The worst component of each of the three atoms that the spline misses most, of different elements if possible."""
-    missed = np.abs(series.methods["cubic_hermite"] - series.truth).mean(axis=0)
+    missed = np.abs(series.methods[_REFERENCE] - series.truth).mean(axis=0)
     atoms = np.argsort(missed.max(axis=1))[::-1][:3]
     return [(int(atom), int(missed[atom].argmax())) for atom in atoms]
 
 
 def _draw_coordinate(axis: Axes, series: _Series, atom: int, component: int) -> None:
-    for name in _IN_PATHS:
-        style, values = _STYLES[name], series.methods[name][:, atom, component]
-        _draw(axis, series.times, values, style)
+    for name, style in styles_of(series.methods).items():
+        draw(axis, series.times, series.methods[name][:, atom, component], style)
     truth = series.truth[:, atom, component]
     hidden = ~series.at_anchor
     axis.plot(
@@ -153,40 +122,16 @@ def _draw_coordinate(axis: Axes, series: _Series, atom: int, component: int) -> 
 
 def _draw_errors(axis: Axes, series: _Series) -> None:
     """The error over all atoms; there is none at the anchors, where the lines break."""
-    for name in _IN_PATHS:
-        style = _STYLES[name]
+    for name, style in styles_of(series.methods).items():
         error = np.abs(series.methods[name] - series.truth).mean(axis=(1, 2))
         error[series.at_anchor] = np.nan
-        _draw(axis, series.times, error, style)
+        draw(axis, series.times, error, style)
     axis.set_yscale("log")
     axis.set_ylabel("mean error,\nall atoms [Å]")
     _mark_anchors(axis, series)
-
-
-def _draw(axis: Axes, times: np.ndarray, values: np.ndarray, style: _Style) -> None:
-    axis.plot(times, values, color=style.colour, lw=style.width, ls=style.dashes, label=style.label)
 
 
 def _mark_anchors(axis: Axes, series: _Series) -> None:
     for time in series.anchors:
         axis.axvline(time, color="0.85", lw=0.8, zorder=0)
     axis.set_xlim(series.times[0] - 0.4, series.times[-1] + 0.4)
-
-
-def _figure(rows: int, width: float, row_height: float) -> tuple[Figure, list[Axes]]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, rows * row_height + 0.6), layout="constrained", dpi=160)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.tick_params(labelsize=9)
-    figure.align_ylabels(list(axes))
-    return figure, list(axes)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)

@@ -1,0 +1,46 @@
+"""The command that compares methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    entries: Annotated[list[Path], typer.Argument(help="Configurations (.yaml) to train, and runs as they are.")],
+    strides: Annotated[str, typer.Option(help="Frames from anchor to anchor, with commas between.")] = "5,10,20,40",
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each configuration.")] = 1,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.0, help="Budget of each training [min]; by default the configuration's own.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = Path("runs/comparison"),
+) -> None:
+    """Train what is not trained yet and compare all methods, at equal data and equal budget."""
+    from neuralmd.cli.tables import show
+    from neuralmd.compare.comparison import compare as run
+    from neuralmd.compare.contest import enter
+    from neuralmd.compare.files import write
+    from neuralmd.compare.scores import reference_of
+    from neuralmd.compare.tables import rich_table
+    from neuralmd.progress import tasks
+
+    chosen = _numbers(strides)
+    contestants = enter(entries, seeds, minutes)
+    with tasks(unit="per mille of the budget") as new_task:
+        result = run(contestants, chosen, reference_of(contestants), lambda name: new_task(f"train {name}", 1000))
+    for stride in result.strides:
+        show(rich_table(result, stride))
+    typer.echo("written: " + " ".join(str(path) for path in write(result, contestants, output, json)))
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = sorted({int(word) for word in text.split(",")})
+    except ValueError:
+        numbers = []
+    if not numbers or numbers[0] < 2:
+        raise typer.BadParameter(f"expected whole numbers of at least 2 with commas between, but got {text!r}")
+    return numbers

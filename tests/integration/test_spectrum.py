@@ -1,0 +1,80 @@
+"""`neuralmd spectrum` on a real trajectory of water, and on what it must refuse."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from neuralmd.data.formats import read, write
+from neuralmd.data.trajectory import Trajectory, concatenate
+
+if TYPE_CHECKING:
+    from conftest import Neuralmd
+
+
+def test_the_spectrum_of_a_fine_and_a_coarse_file(neuralmd: Neuralmd, workplace: Path) -> None:
+    neuralmd("thin", "water.h5", "coarse.h5", "--stride", "10")
+    words = ("spectrum", "water.h5", "coarse.h5", "--labels", "truth,coarse", "--gap", "5")
+    shown = neuralmd(*words, "--output", "figures", "--json", "figures/spectra.json").stdout
+    assert re.search(r"truth\s+0\.5\s+33356\s+stored", shown)
+    assert re.search(r"coarse\s+5\s+3336\s+stored", shown)
+    assert {path.name for path in (workplace / "figures").iterdir()} == {
+        "spectrum.png",
+        "bond-lengths.png",
+        "spectra.json",
+    }
+    content = json.loads((workplace / "figures" / "spectra.json").read_text())
+    assert content["gap_fs"] == 5
+    truth, coarse = content["trajectories"]["truth"], content["trajectories"]["coarse"]
+    assert any(3400 < place < 3800 for place in truth["peaks"])
+    assert not any(place > 3336 for place in coarse["peaks"])
+    assert truth["temperature"] == pytest.approx(np.sum(truth["density"]) * truth["resolution"])
+    assert coarse["temperature"] == pytest.approx(truth["temperature"], rel=0.1)
+    assert coarse["difference"] > 0.1
+
+
+def test_a_file_without_velocities_says_so(neuralmd: Neuralmd, workplace: Path) -> None:
+    fine = read(workplace / "water.h5")
+    write(Trajectory.uniform(fine.system, fine.positions, 0.5), workplace / "bare.npz")
+    assert "central" in neuralmd("spectrum", "bare.npz").stdout
+    assert (workplace / "spectrum.png").exists()
+
+
+def test_bad_input_is_one_line_and_writes_nothing(neuralmd: Neuralmd, workplace: Path) -> None:
+    fine = read(workplace / "water.h5")
+    bare = Trajectory.uniform(fine.system, fine.positions, 0.5)
+    write(bare.slice(0, 10), workplace / "short.npz")
+    order = np.random.default_rng(0).permutation(1000)
+    write(Trajectory.uniform(fine.system, fine.positions[order], 0.5), workplace / "shuffled.npz")
+    coarse = Trajectory.uniform(fine.system, fine.positions[:100], 1.0)
+    write(concatenate([bare.slice(0, 100), coarse]), workplace / "mixed.npz")
+    (workplace / "full").mkdir()
+    (workplace / "full" / "spectrum.png").write_text("a figure")
+    before = sorted(str(path) for path in workplace.rglob("*"))
+    for words, expected in [
+        (("absent.h5",), "absent.h5 does not exist"),
+        (("short.npz",), "short.npz: a spectrum needs 18 frames in a row"),
+        (("shuffled.npz",), "shuffled.npz: consecutive frames"),
+        (("mixed.npz",), "--segments"),
+        (("mixed.npz", "--segments", "5"), "segments [5]"),
+        (("mixed.npz", "--segments", "one"), "0,1,2"),
+        (("water.h5", "short.npz", "--labels", "one"), "2 files need as many labels"),
+        (("water.h5", "water.h5"), "came twice"),
+        (("water.h5", "water.h5", "--labels", "a,a"), "came twice"),
+        (("water.h5", "--gap", "0"), "gap"),
+        (("water.h5", "--resolution", "-1"), "resolution"),
+        (("water.h5", "--resolution", "1e5"), "ask for one of"),
+        (("water.h5", "--timestep", "0.7"), "0.7"),
+        (("water.h5", "--output", "full"), "--overwrite"),
+        (("water.h5", "--output", "water.yaml"), "is a file"),
+        (("water.h5", "--json", "full"), "is a folder"),
+        ((), "Missing argument"),
+    ]:
+        assert expected in neuralmd("spectrum", *words, code=2).stderr, words
+    assert sorted(str(path) for path in workplace.rglob("*")) == before
+    assert "figures" in neuralmd("spectrum", "mixed.npz", "--segments", "0", "--output", "full", "--overwrite").stdout
