@@ -9,6 +9,10 @@ Advance = Callable[[int], None]
 """Takes how much is done so far."""
 
 
+NewTask = Callable[[str, int], Advance]
+"""Takes what is being done and how much there is to do, and shows a bar for it."""
+
+
 @contextmanager
 def progress(title: str, total: int, *, unit: str = "steps") -> Iterator[Advance]:
     """Show how far a task is, on stderr, while the context lasts; nothing if stderr is no terminal.
@@ -20,6 +24,20 @@ def progress(title: str, total: int, *, unit: str = "steps") -> Iterator[Advance
 
     Yields:
         A function that takes how much is done so far, not how much was added.
+    """
+    with tasks(unit=unit) as new_task:
+        yield new_task(title, total)
+
+
+@contextmanager
+def tasks(*, unit: str = "steps") -> Iterator[NewTask]:
+    """Show several tasks, one below the other, as `progress` shows one.
+
+    Args:
+        unit: What is counted.
+
+    Yields:
+        A function that begins a task.
     """
     from rich.console import Console
     from rich.progress import (
@@ -41,10 +59,10 @@ def progress(title: str, total: int, *, unit: str = "steps") -> Iterator[Advance
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=total)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
 
-        def advance(done: int) -> None:
-            bar.update(task, completed=done)
+        def new_task(title: str, total: int) -> Advance:
+            task = bars.add_task(title, total=total)
+            return lambda done: bars.update(task, completed=done)
 
-        yield advance
+        yield new_task

@@ -108,6 +108,11 @@ def count_gaps(path: Path, timestep: float | None = None) -> int:
 def _require_gaps(reader: TrajectoryReader, coarse: Path, how: Reconstruction) -> None:
     if all(segment.length < 2 for segment in reader.segments):
         raise DataError(f"{coarse}: one frame is no gap to fill; a coarse trajectory needs at least two frames")
+    if how.method.boundary_frames > 1:
+        raise DataError(
+            f"{coarse}: this method reads {how.method.boundary_frames} consecutive fine frames at each anchor, which "
+            "no coarse file has; train with model.boundary_frames=1, or take another --method"
+        )
     if how.method.needs_velocities and "velocities" not in reader.fields:
         raise DataError(
             f"{coarse}: holds no velocities, which this method needs; write them with the simulation, derive them from "

@@ -12,11 +12,10 @@ from neuralmd.config import Experiment, dump, flatten
 from neuralmd.config.files import parse
 from neuralmd.data.trajectory import VelocitySource
 from neuralmd.errors import CheckpointError, ConfigError
-from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.system import System
 from neuralmd.training.checkpoint import load, load_weights, unpack_system
 from neuralmd.training.loop import LAST, MODEL, Progress
-from neuralmd.training.tracking import Tracker
+from neuralmd.training.tracking import SUMMARY_FILE, Tracker
 from neuralmd.training.wandb_run import WandbSettings
 
 CONFIG = "config.yaml"
@@ -38,7 +37,7 @@ class TrainedRun:
 
     folder: Path
     config: Experiment
-    model: BidirectionalODE
+    model: build.Trainable
     system: System
     timestep: float
     velocity_source: VelocitySource
@@ -86,6 +85,21 @@ def train(
             {"validation/best_mae": reached.best, "train/steps": reached.step, "train/minutes": reached.seconds / 60}
         )
     return reached
+
+
+def is_trained(config: Experiment) -> bool:
+    """Whether the experiment's run has been trained to its end."""
+    return (config.run.folder / SUMMARY_FILE).is_file()
+
+
+def experiment_of(folder: Path) -> Experiment:
+    """The experiment that a trained run comes from.
+
+    Raises:
+        CheckpointError: If the folder holds no model.
+    """
+    path = folder / MODEL
+    return parse(str(load(path).get("config")), path)
 
 
 def load_run(folder: Path, device: str = "auto") -> TrainedRun:

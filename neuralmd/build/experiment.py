@@ -1,4 +1,4 @@
-"""From configuration to objects: the only place where a config becomes an object."""
+"""From the configuration of an experiment to the training of its model."""
 
 from __future__ import annotations
 
@@ -11,190 +11,34 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from neuralmd.config import (
-    AdjointConfig,
-    BlendConfig,
-    Data,
-    DerivativeStage,
-    Dopri5Config,
-    EquivariantFieldConfig,
-    Experiment,
-    LinearBlendConfig,
-    MidpointConfig,
-    NeuralODEConfig,
-    PowerBlendConfig,
-    QuinticBlendConfig,
-    RK4Config,
-    SmoothstepBlendConfig,
-    SolverConfig,
-    StageConfig,
-    TrajectoryStage,
-    VelocityVerletConfig,
-    dump,
-)
-from neuralmd.data.formats import read
-from neuralmd.data.inspection import require_trajectory
-from neuralmd.data.trajectory import Trajectory, VelocitySource, with_central_velocities
-from neuralmd.data.windows import Frames, Part, Split, derivative_samples, split
-from neuralmd.errors import ConfigError, DataError
+from neuralmd.build.dataset import Dataset, dataset, device
+from neuralmd.build.models import Trainable, interpolator
+from neuralmd.build.recurrent import fit_normalisation
+from neuralmd.config import DerivativeStage, Experiment, StageConfig, TrajectoryStage, dump
+from neuralmd.data.windows import derivative_samples
+from neuralmd.errors import ConfigError
 from neuralmd.evaluation.metrics import hidden_frame_errors
-from neuralmd.fields.equivariant import EquivariantField, RadialSettings
+from neuralmd.fields.statistics import MotionStatistics
 from neuralmd.interpolators.bidirectional import BidirectionalODE
-from neuralmd.interpolators.blending import Blend, LinearBlend, PowerBlend, QuinticBlend, SmoothstepBlend
-from neuralmd.ode.solvers import RK4, Adjoint, Dopri5, Midpoint, Solver, VelocityVerlet
-from neuralmd.system import System
+from neuralmd.training.augmentation import randomly_rotated, unchanged
 from neuralmd.training.checkpoint import pack_system
 from neuralmd.training.loop import Loop, LoopSettings
 from neuralmd.training.objectives import (
     DerivativeMatching,
     TrajectoryMatching,
-    acceleration_scale,
+    TrajectorySettings,
     keep_all,
     project_out_velocity,
 )
 from neuralmd.training.schedule import Budget, Stage
+from neuralmd.training.untrained import Untrained
 
+_AUGMENTATIONS = {"none": unchanged, "rotations": randomly_rotated}
 _VALIDATION_WINDOWS = 64
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """What an experiment learns from.
-
-    Attributes:
-        frames: All frames, on the device.
-        split: Training, validation and test part.
-        velocity_source: Where the velocities come from.
-    """
-
-    frames: Frames
-    split: Split
-    velocity_source: VelocitySource
-
-
-def device(name: str) -> torch.device:
-    """The device that a configuration asks for; `auto` is a GPU where there is one.
-
-    Raises:
-        ConfigError: If CUDA is asked for and absent.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device: cuda was asked for, but no CUDA device is there; take device=cpu or device=auto")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def trajectory(config: Data, path: Path | None = None) -> Trajectory:
-    """The frames of a file, of the chosen segments, with velocities as declared.
-
-    Args:
-        config: How to read.
-        path: Another file than the configuration names; all of its segments are taken.
-
-    Raises:
-        DataError: If the file is not a trajectory, or lacks the velocities that are asked for.
-    """
-    source = config.path if path is None else path
-    whole = read(source, timestep=config.timestep)
-    require_trajectory(whole)
-    if config.segments is not None and path is None:
-        whole = whole.select(config.segments)
-    stored = whole.velocities is not None
-    if config.velocities == "stored" and not stored:
-        raise DataError(
-            f"{source}: holds no velocities, but data.velocities=stored asks for them; data.velocities=central derives "
-            "them by central differences, and the methods linear and cubic_spline need none"
-        )
-    if config.velocities == "central" or not stored:
-        return with_central_velocities(whole)
-    return whole
-
-
-def dataset(config: Data, on: torch.device) -> Dataset:
-    """The trajectory of a configuration, split in time.
-
-    Raises:
-        DataError: If it cannot be read, split, or cut into windows of the stride.
-    """
-    whole = trajectory(config)
-    frames = Frames.of(whole, on)
-    parts = split(whole.segments, config.train_fraction, config.validation_fraction, config.purge)
-    for name, part in (("training", parts.train), ("validation", parts.validation), ("test", parts.test)):
-        if len(part.starts(config.stride)) == 0:
-            longest = max(len(stretch) for stretch in part.ranges)
-            raise DataError(
-                f"{config.path}: the {name} part's longest stretch has {longest} frames, too few for one window of "
-                f"stride {config.stride}; lower data.stride or data.purge, or give a longer trajectory"
-            )
-    if whole.velocity_source is None:
-        raise DataError(f"{config.path}: does not say where its velocities come from")
-    return Dataset(frames, parts, whole.velocity_source)
-
-
-def everything(whole: Trajectory) -> Part:
-    """All frames of a trajectory as one part."""
-    return Part(tuple(range(segment.start, segment.stop) for segment in whole.segments))
-
-
-def field(config: EquivariantFieldConfig, system: System) -> EquivariantField:
-    """The field that a configuration describes, with fresh weights."""
-    radial = RadialSettings(config.radial_basis, config.radial_width)
-    return EquivariantField(
-        system,
-        config.channels,
-        config.l_max,
-        config.layers,
-        config.cutoff,
-        radial,
-        zero_net_force=config.zero_net_force,
-    )
-
-
-def solver(config: SolverConfig, timestep: float) -> Solver:
-    """The solver that a configuration describes; a step that it leaves open is the data's time step [fs]."""
-    adjoint = None if config.adjoint is None else _adjoint(config.adjoint)
-    match config:
-        case VelocityVerletConfig():
-            return VelocityVerlet(config.step or timestep, adjoint)
-        case RK4Config():
-            return RK4(config.step or timestep, adjoint)
-        case MidpointConfig():
-            return Midpoint(config.step or timestep, adjoint)
-        case Dopri5Config():
-            return Dopri5(config.rtol, config.atol, config.max_steps, adjoint)
-        case _:
-            assert_never(config)
-
-
-def blend(config: BlendConfig) -> Blend:
-    """The lambda that a configuration describes."""
-    match config:
-        case LinearBlendConfig():
-            return LinearBlend()
-        case SmoothstepBlendConfig():
-            return SmoothstepBlend()
-        case QuinticBlendConfig():
-            return QuinticBlend()
-        case PowerBlendConfig():
-            return PowerBlend(config.exponent)
-        case _:
-            assert_never(config)
-
-
-def interpolator(config: NeuralODEConfig, system: System, timestep: float) -> BidirectionalODE:
-    """The model that a configuration describes, with fresh weights.
-
-    Args:
-        config: Field, solver, blend.
-        system: The molecule.
-        timestep: The data's time step [fs].
-    """
-    return BidirectionalODE(field(config.field, system), solver(config.solver, timestep), blend(config.blend))
-
-
-def loop(config: Experiment, folder: Path) -> Loop:
-    """The training that a configuration describes.
+def loop(config: Experiment, folder: Path) -> Loop | Untrained:
+    """The training that a configuration describes; of a model without weights, what stands in its place.
 
     Raises:
         ConfigError: If the device is absent.
@@ -204,8 +48,16 @@ def loop(config: Experiment, folder: Path) -> Loop:
     data = dataset(config.data, on)
     torch.manual_seed(config.seed)
     model = interpolator(config.model, data.frames.system, data.frames.timestep).to(on)
-    samples = derivative_samples(data.frames, data.split.train)
-    model.field.set_scale(acceleration_scale(samples, data.frames.system).to(torch.get_default_dtype()))
+    _fit_units(model, data, config.data.stride)
+    validate = _Validation(data, config.data.stride, model.boundary_frames - 1)
+    identity = {
+        "config": dump(config),
+        "system": pack_system(data.frames.system),
+        "timestep": data.frames.timestep,
+        "velocity_source": str(data.velocity_source),
+    }
+    if next(model.parameters(), None) is None:
+        return Untrained(model, validate, identity, folder)
     training = config.training
     return Loop(
         model=model,
@@ -219,13 +71,8 @@ def loop(config: Experiment, folder: Path) -> Loop:
             patience=training.patience,
             seed=config.seed,
         ),
-        validate=_Validation(data, config.data.stride),
-        identity={
-            "config": dump(config),
-            "system": pack_system(data.frames.system),
-            "timestep": data.frames.timestep,
-            "velocity_source": str(data.velocity_source),
-        },
+        validate=validate,
+        identity=identity,
         folder=folder,
         fabric=Fabric(accelerator="cuda" if on.type == "cuda" else "cpu", devices=1),
     )
@@ -237,21 +84,29 @@ class _Validation:
 
     data: Dataset
     stride: int
+    margin: int
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
-        starts = self.data.split.validation.starts(self.stride, self.stride)
+        starts = self.data.split.validation.starts(self.stride, self.stride, self.margin)
         spread = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _VALIDATION_WINDOWS)).long()]
         errors = hidden_frame_errors(model, self.data.frames, spread, self.stride)  # pyright: ignore[reportArgumentType]
         return {"validation/mae": errors.mae, "validation/rmse": errors.rmse}
 
 
-def _adjoint(config: AdjointConfig) -> Adjoint:
-    return Adjoint(config.method, config.step, config.rtol, config.atol, config.seminorm)
+def _fit_units(model: Trainable, data: Dataset, stride: int) -> None:
+    """Let a fresh model take its units of input and output from the training part."""
+    if isinstance(model, BidirectionalODE):
+        samples = derivative_samples(data.frames, data.split.train)
+        model.field.calibrate(MotionStatistics.of(samples, data.frames.system))
+    else:
+        fit_normalisation(model, data.frames, data.split.train, stride)
 
 
-def _stage(config: StageConfig, model: BidirectionalODE, data: Dataset, stride: int) -> Stage:
+def _stage(config: StageConfig, model: Trainable, data: Dataset, stride: int) -> Stage:
     match config:
         case DerivativeStage():
+            if not isinstance(model, BidirectionalODE):
+                raise ConfigError("a derivative stage fits a field, but a recurrent network has none")
             objective = DerivativeMatching(
                 model.field,
                 derivative_samples(data.frames, data.split.train),
@@ -260,9 +115,9 @@ def _stage(config: StageConfig, model: BidirectionalODE, data: Dataset, stride: 
                 config.batch_size,
             )
         case TrajectoryStage():
-            objective = TrajectoryMatching(
-                model, data.frames, data.split.train, stride, config.batch_size, config.first_stride or stride
-            )
+            augmentation = _AUGMENTATIONS[config.augmentation]
+            settings = TrajectorySettings(config.batch_size, config.first_stride, config.velocity_weight, augmentation)
+            objective = TrajectoryMatching(model, data.frames, data.split.train, stride, settings)
         case _:
             assert_never(config)
     return Stage(objective.to(data.frames.positions.device), config.share, config.learning_rate, config.warmup)

@@ -1,0 +1,95 @@
+"""From the configuration of the data to a trajectory, its velocities and its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from neuralmd.config import Data
+from neuralmd.data.formats import read
+from neuralmd.data.inspection import require_trajectory
+from neuralmd.data.trajectory import Trajectory, VelocitySource, with_central_velocities
+from neuralmd.data.windows import Frames, Part, Split, split
+from neuralmd.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """What an experiment learns from.
+
+    Attributes:
+        frames: All frames, on the device.
+        split: Training, validation and test part.
+        velocity_source: Where the velocities come from.
+    """
+
+    frames: Frames
+    split: Split
+    velocity_source: VelocitySource
+
+
+def device(name: str) -> torch.device:
+    """The device that a configuration asks for; `auto` is a GPU where there is one.
+
+    Raises:
+        ConfigError: If CUDA is asked for and absent.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda was asked for, but no CUDA device is there; take device=cpu or device=auto")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def trajectory(config: Data, path: Path | None = None) -> Trajectory:
+    """The frames of a file, of the chosen segments, with velocities as declared.
+
+    Args:
+        config: How to read.
+        path: Another file than the configuration names; all of its segments are taken.
+
+    Raises:
+        DataError: If the file is not a trajectory, or lacks the velocities that are asked for.
+    """
+    source = config.path if path is None else path
+    whole = read(source, timestep=config.timestep)
+    require_trajectory(whole)
+    if config.segments is not None and path is None:
+        whole = whole.select(config.segments)
+    stored = whole.velocities is not None
+    if config.velocities == "stored" and not stored:
+        raise DataError(
+            f"{source}: holds no velocities, but data.velocities=stored asks for them; data.velocities=central derives "
+            "them by central differences, and the methods linear and cubic_spline need none"
+        )
+    if config.velocities == "central" or not stored:
+        return with_central_velocities(whole)
+    return whole
+
+
+def dataset(config: Data, on: torch.device) -> Dataset:
+    """The trajectory of a configuration, split in time.
+
+    Raises:
+        DataError: If it cannot be read, split, or cut into windows of the stride.
+    """
+    whole = trajectory(config)
+    frames = Frames.of(whole, on)
+    parts = split(whole.segments, config.train_fraction, config.validation_fraction, config.purge)
+    for name, part in (("training", parts.train), ("validation", parts.validation), ("test", parts.test)):
+        if len(part.starts(config.stride)) == 0:
+            longest = max(len(stretch) for stretch in part.ranges)
+            raise DataError(
+                f"{config.path}: the {name} part's longest stretch has {longest} frames, too few for one window of "
+                f"stride {config.stride}; lower data.stride or data.purge, or give a longer trajectory"
+            )
+    if whole.velocity_source is None:
+        raise DataError(f"{config.path}: does not say where its velocities come from")
+    return Dataset(frames, parts, whole.velocity_source)
+
+
+def everything(whole: Trajectory) -> Part:
+    """All frames of a trajectory as one part."""
+    return Part(tuple(range(segment.start, segment.stop) for segment in whole.segments))

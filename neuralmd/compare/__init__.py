@@ -1,0 +1,1 @@
+"""The comparison of methods: trainings at equal data and budget, scores, tables and figures."""
