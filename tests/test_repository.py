@@ -97,6 +97,13 @@ def test_commands_in_the_readme_exist() -> None:
         assert given <= options(known[words[0]]) | {"--help"}, command
 
 
+def test_python_of_the_readme_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})  # noqa: S102 - our own text
+
+
 def test_commands_of_the_makefile_exist() -> None:
     known = {command.name: command for command in subcommands()}
     for line in re.findall(r"\$\(BIN\)/neuralmd ([^\n;]+)", (ROOT / "Makefile").read_text()):

@@ -8,9 +8,11 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
+import torch
+
 from neuralmd.compare.contest import Contestant, Member, train_member
 from neuralmd.compare.scores import Reference, Score, score
-from neuralmd.errors import NeuralMDError
+from neuralmd.errors import ConfigError, NeuralMDError
 from neuralmd.evaluation.evaluate import Windows
 from neuralmd.evaluation.methods import directions, splines
 from neuralmd.interpolators.base import Interpolator
@@ -135,7 +137,12 @@ def _score_member(
     trained = load_run(member.folder)
     for stride in strides:
         assessment = Assessment.of(member.folder, None, stride)
-        windows.setdefault(stride, assessment.windows)
+        common = windows.setdefault(stride, assessment.windows)
+        if not torch.equal(common.starts, assessment.windows.starts):
+            raise ConfigError(
+                f"{member.folder}: is scored on other windows of stride {stride} than the rest, since it reads "
+                f"{trained.model.boundary_frames} frames at each anchor; compare methods that read the same"
+            )
         for name, method in directions(trained.model).items():
             row = rows.setdefault(name, Row(contestant.label, name))
             row.parameters = sum(parameter.numel() for parameter in trained.model.parameters())

@@ -72,7 +72,7 @@ def test_reconstruction_copies_anchors_and_is_close_between(run: Path, coarse: P
     error = np.delete(error, np.s_[::10], axis=0).mean()
     neuralmd("reconstruct", "coarse.h5", "spline.h5", "--run", "runs/water", "--stride", "10", "--method", "linear")
     line = np.abs(read(workplace / "spline.h5").positions - truth.positions[1200 : 1200 + len(fine)])
-    assert error < 0.1 * np.delete(line, np.s_[::10], axis=0).mean()
+    assert error < 0.2 * np.delete(line, np.s_[::10], axis=0).mean()
 
 
 def test_blocks_leave_no_trace(run: Path, coarse: Path, workplace: Path, neuralmd, monkeypatch) -> None:
