@@ -43,7 +43,7 @@ demo: $(INSTALLED)  ## Simulate benzene, learn its dynamics, and rebuild 19 of e
 	$(BIN)/neuralmd reconstruct data/demo-coarse.h5 data/demo-fine.h5 --run runs/demo --stride 20 --overwrite
 
 test: $(INSTALLED)  ## Run the tests
-	@$(TEST) -n 2 -m "not gpu"
+	@$(TEST) -n 2 -m "not gpu" --ignore=tests/benchmarks
 
 check: $(INSTALLED)  ## Check format, style, types, and the direction of imports
 	@$(BIN)/ruff format --check .
@@ -55,9 +55,8 @@ format: $(INSTALLED)  ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED)  ## Time the parts that matter
-	@if compgen -G 'tests/benchmarks/test_*.py' >/dev/null; then $(TEST) tests/benchmarks --benchmark-only; \
-	else echo "there are no benchmarks in tests/benchmarks yet"; fi
+bench: $(INSTALLED)  ## Time the parts that matter, as ratios; the numbers go to benchmark.json
+	@$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-json=benchmark.json -s
 
 notebooks: $(INSTALLED)  ## Execute the notebooks
 	@if compgen -G 'notebooks/*.ipynb' >/dev/null; then $(TEST) --nbmake notebooks; \

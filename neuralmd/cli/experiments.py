@@ -48,8 +48,8 @@ def evaluate(
     """Compare a run with the splines on hidden frames: a table, and figures in the run's folder."""
     from neuralmd.cli.tables import show
     from neuralmd.progress import progress
-    from neuralmd.report.comparison import evaluation_table
     from neuralmd.report.evaluation import Assessment
+    from neuralmd.report.tables import evaluation_table
 
     assessment = Assessment.of(run, data, stride, device)
     with progress("evaluate", assessment.work, unit="windows") as advance:

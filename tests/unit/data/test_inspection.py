@@ -34,14 +34,6 @@ def keto(shared_data):
     return formats.read(shared_data / KETO)
 
 
-@pytest.fixture(scope="module")
-def shared_data(request):
-    folder = request.config.rootpath.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"the real trajectories are not in {folder}")
-    return folder
-
-
 def shuffled(trajectory, seed=0):
     order = np.random.default_rng(seed).permutation(len(trajectory))
     picked = {

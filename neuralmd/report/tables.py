@@ -1,4 +1,4 @@
-"""Tables that compare methods."""
+"""The table of an evaluation."""
 
 from __future__ import annotations
 
