@@ -19,7 +19,7 @@ from neuralmd.data.windows import derivative_samples
 from neuralmd.errors import ConfigError
 from neuralmd.evaluation.metrics import hidden_frame_errors
 from neuralmd.fields.statistics import MotionStatistics
-from neuralmd.interpolators.bidirectional import BidirectionalODE
+from neuralmd.interpolators.bidirectional import BidirectionalODE, fit_correction
 from neuralmd.training.augmentation import randomly_rotated, unchanged
 from neuralmd.training.checkpoint import pack_system
 from neuralmd.training.loop import Loop, LoopSettings
@@ -75,6 +75,7 @@ def loop(config: Experiment, folder: Path) -> Loop | Untrained:
         identity=identity,
         folder=folder,
         fabric=Fabric(accelerator="cuda" if on.type == "cuda" else "cpu", devices=1),
+        polish=_Polish(data),
     )
 
 
@@ -91,6 +92,17 @@ class _Validation:
         spread = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _VALIDATION_WINDOWS)).long()]
         errors = hidden_frame_errors(model, self.data.frames, spread, self.stride)  # pyright: ignore[reportArgumentType]
         return {"validation/mae": errors.mae, "validation/rmse": errors.rmse}
+
+
+@dataclass(frozen=True, eq=False)
+class _Polish:
+    """Fits what is fitted to the training part when the training ends."""
+
+    data: Dataset
+
+    def __call__(self, model: nn.Module) -> None:
+        if isinstance(model, BidirectionalODE):
+            fit_correction(model, self.data.frames, self.data.split.train)
 
 
 def _fit_units(model: Trainable, data: Dataset, stride: int) -> None:

@@ -9,6 +9,7 @@ from neuralmd.build.recurrent import Recurrent, recurrent
 from neuralmd.config import (
     AdjointConfig,
     BlendConfig,
+    CorrectionConfig,
     Dopri5Config,
     LinearBlendConfig,
     MidpointConfig,
@@ -24,6 +25,7 @@ from neuralmd.config import (
 )
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import Blend, LinearBlend, PowerBlend, QuinticBlend, SmoothstepBlend
+from neuralmd.interpolators.correction import MismatchCorrection
 from neuralmd.ode.solvers import RK4, Adjoint, Dopri5, Midpoint, Solver, VelocityVerlet
 from neuralmd.system import System
 
@@ -72,11 +74,20 @@ def interpolator(config: ModelConfig, system: System, timestep: float) -> Traina
     """
     match config:
         case NeuralODEConfig():
-            return BidirectionalODE(field(config.field, system), solver(config.solver, timestep), blend(config.blend))
+            return BidirectionalODE(
+                field(config.field, system),
+                solver(config.solver, timestep),
+                blend(config.blend),
+                None if config.correction is None else _correction(config.correction, system, timestep),
+            )
         case RecurrentConfig():
             return recurrent(config, blend(config.blend), system, timestep)
         case _:
             assert_never(config)
+
+
+def _correction(config: CorrectionConfig, system: System, timestep: float) -> MismatchCorrection:
+    return MismatchCorrection(system, [stride * timestep for stride in config.strides], config.terms)
 
 
 def _adjoint(config: AdjointConfig) -> Adjoint:

@@ -18,6 +18,7 @@ from neuralmd.config.files import dump, flatten, load
 from neuralmd.config.model import (
     AdjointConfig,
     BlendConfig,
+    CorrectionConfig,
     Dopri5Config,
     LinearBlendConfig,
     MidpointConfig,
@@ -37,6 +38,7 @@ __all__ = [
     "BlendConfig",
     "CalculatorFieldConfig",
     "ConservativeFieldConfig",
+    "CorrectionConfig",
     "Data",
     "DerivativeStage",
     "Dopri5Config",

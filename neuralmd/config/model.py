@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from neuralmd.config.block import Block
 from neuralmd.config.fields import EquivariantFieldConfig, FieldConfig, is_time_reversible
@@ -112,6 +112,22 @@ BlendConfig = Annotated[
 """lambda, the weight of the backward solution."""
 
 
+class CorrectionConfig(Block):
+    """A correction to the blend, linear in the mismatch of the two solutions, fitted when the training ends."""
+
+    strides: tuple[Annotated[int, Field(ge=2)], ...] = Field(min_length=1)
+    """Frames from anchor to anchor that it is fitted for; gaps of other lengths get the blend alone."""
+
+    terms: int = Field(default=4, ge=1, le=16)
+    """Polynomials of time for each feature of the mismatch."""
+
+    @field_validator("strides", mode="before")
+    @classmethod
+    def _list_is_a_tuple(cls, strides: object) -> object:
+        # The model's block is completed before it is validated, and from then on a list of YAML is a Python list.
+        return tuple(strides) if isinstance(strides, list) else strides
+
+
 class NeuralODEConfig(Block):
     """The bidirectional neural ODE."""
 
@@ -126,6 +142,9 @@ class NeuralODEConfig(Block):
     blend: BlendConfig = PowerBlendConfig()
     """The weight of the backward solution."""
 
+    correction: CorrectionConfig | None = None
+    """What else the mismatch of the solutions tells; none for the blend alone."""
+
     @model_validator(mode="after")
     def _solver_takes_the_field(self) -> Self:
         if isinstance(self.solver, VelocityVerletConfig) and not is_time_reversible(self.field):
@@ -133,4 +152,6 @@ class NeuralODEConfig(Block):
                 "solver velocity_verlet needs dx/dt = v and a field that depends on positions only, but field "
                 f"{self.field.kind} does not keep to that; take solver kind rk4, midpoint or dopri5"
             )
+        if self.correction is not None and self.field.kind == "hamiltonian":
+            raise ValueError("correction needs a field of which dx/dt = v, but hamiltonian learns dx/dt; leave it null")
         return self

@@ -72,6 +72,10 @@ class Progress:
     skipped: int = 0
 
 
+def _leave(model: nn.Module) -> None:
+    """Do nothing to the model."""
+
+
 @dataclass(eq=False)
 class Loop:
     """One training of one model.
@@ -85,6 +89,7 @@ class Loop:
         identity: What MODEL shall say beside the weights: configuration, system.
         folder: Where the checkpoints go.
         fabric: Device and precision.
+        polish: What is done to the averaged model when the budget is spent, before the last validation.
     """
 
     model: nn.Module
@@ -95,6 +100,7 @@ class Loop:
     identity: Mapping[str, object]
     folder: Path
     fabric: Fabric
+    polish: Callable[[nn.Module], None] = _leave
     at: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -130,6 +136,7 @@ class Loop:
         except KeyboardInterrupt:
             self._save_last()
             raise
+        self.polish(self.average.module)
         self._validate(tracker)
         self._save_last()
         return self.at

@@ -17,6 +17,7 @@ from neuralmd.fields.calculator import CalculatorField
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.interpolators.bidirectional import BackwardODE, BidirectionalODE, ForwardODE
 from neuralmd.interpolators.blending import LinearBlend, PowerBlend, QuinticBlend
+from neuralmd.interpolators.correction import MismatchCorrection
 from neuralmd.interpolators.orientation import BodyFrame, LabFrame, Orientation
 from neuralmd.interpolators.recurrent import BidirectionalRNN, ForwardRNN, Rollout
 from neuralmd.interpolators.recurrent_cells import Architecture, Cell
@@ -80,6 +81,15 @@ def learned(name: str) -> Case:
     return Case(name, make, smooth=name == "conservative")
 
 
+def corrected(dtype: torch.dtype) -> BidirectionalODE:
+    """A blend with a correction whose coefficients are random but small."""
+    correction = MismatchCorrection(HYDROGENS, [GAP])
+    generator = torch.Generator().manual_seed(0)
+    correction.coefficients.copy_(0.01 * torch.randn(correction.coefficients.shape, generator=generator))
+    field = MorseField(dtype=dtype)
+    return BidirectionalODE(field, VelocityVerlet(SPACING), PowerBlend(3.0), correction.to(dtype))
+
+
 def whole_gap(dtype: torch.dtype) -> WholeGapRNN:
     torch.manual_seed(0)
     network = WholeGapRNN(HYDROGENS, SPACING, Architecture(Cell.LSTM, width=8, depth=2))
@@ -98,6 +108,7 @@ CASES = [
         "Verlet, power",
         lambda dtype: BidirectionalODE(MorseField(dtype=dtype), VelocityVerlet(SPACING), PowerBlend(3.0)),
     ),
+    Case("Verlet, corrected", corrected, smooth=False),
     Case(
         "Verlet, quintic, adjoint",
         lambda dtype: BidirectionalODE(

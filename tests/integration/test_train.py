@@ -36,8 +36,8 @@ def kill_at_a_checkpoint(workplace: Path, arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "stages",
-    [(), (TWO_STAGES,)],
-    ids=["derivative", "then trajectory"],
+    [("model.correction={strides: [10, 5]}",), (TWO_STAGES,)],
+    ids=["derivative, corrected", "then trajectory"],
 )
 def test_a_killed_training_resumes_to_the_same_weights(workplace: Path, neuralmd, stages: tuple[str, ...]) -> None:
     arguments = (*SHORT, *stages)

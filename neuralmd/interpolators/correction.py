@@ -1,0 +1,211 @@
+"""`MismatchCorrection`: what the disagreement of the two solutions says beyond one weight lambda."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neuralmd.errors import DataError
+from neuralmd.interpolators.base import Path
+from neuralmd.system import Curves, System, Times
+
+PROBES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Where in the gap the mismatch is asked for signs of a thermostat, as parts of the gap."""
+
+_SAME_GAP: Final = 1e-3
+"""Part of a gap by which it may differ from one that was fitted."""
+
+_RIDGE: Final = 1e-9
+"""Part of the mean diagonal that is added to the normal equations, so that they can always be solved."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solutions:
+    """Both solutions at the same times, and at the probes.
+
+    Attributes:
+        gap: Time from anchor to anchor [fs].
+        s: Times as parts of the gap.
+        forward: Solution from the first anchor.
+        backward: Solution from the second anchor, in order of increasing time.
+        forward_probes: The forward solution at `PROBES`.
+        backward_probes: The backward solution at `PROBES`.
+    """
+
+    gap: float
+    s: Times
+    forward: Path
+    backward: Path
+    forward_probes: Path
+    backward_probes: Path
+
+
+class Rated(NamedTuple):
+    """A quantity and its derivative."""
+
+    value: Tensor
+    rate: Tensor
+
+
+class MismatchCorrection(nn.Module):
+    """A correction to the blend, linear in the mismatch of the two solutions, that vanishes at both anchors.
+
+    delta(t) = sum_f sum_n C[e, f, n] phi_n(s) F_f(t),  phi_n(s) = 16 s^2 (1 - s)^2 T_n(2 s - 1),  s = t / gap
+
+    with Chebyshev's polynomials T_n, the element e, and the features F, all in A,
+
+    1. Dx(t) and gap Dv(t), which make it a blend in phase space: Dx = x_bwd - x_fwd, Dv = v_bwd - v_fwd;
+    2. u(t) <Dx, u> / <u, u> and gap u(t) <Dv, u> / <u, u>, their parts along the velocity u = (v_fwd + v_bwd) / 2;
+    3. gap c_i u(t) and gap c_i u(t_j) with c_i = <Dv, u> / <u, u> at the probe t_i, for all probes t_i and t_j.
+
+    A global thermostat pushes all atoms along their velocities, by an unknown number at each step. c_i tells how much
+    the velocities have lost or gained by t_i, and what a push at t_j does later is a combination of the velocities
+    along the path. <a, b> = sum_i m_i a_i . b_i.
+
+    The coefficients are fitted by least squares to the training part; nothing is trained by gradients. They belong to
+    the length of the gap, so there is one set for each gap that was fitted, and no correction for others. The velocity
+    is the derivative of the positions. It is equivariant, as the solutions are.
+
+    Args:
+        system: The molecule.
+        gaps: Lengths of the gaps that it will be fitted for [fs].
+        terms: Number of polynomials.
+    """
+
+    gaps: Tensor
+
+    coefficients: Tensor
+    species: Tensor
+    masses: Tensor
+
+    def __init__(self, system: System, gaps: Sequence[float], terms: int = 4) -> None:
+        super().__init__()
+        elements, species = np.unique(system.atomic_numbers, return_inverse=True)
+        features = 4 + len(PROBES) * (1 + len(PROBES))
+        self.terms = terms
+        self.register_buffer("gaps", torch.tensor(gaps, dtype=torch.float64))
+        self.register_buffer("coefficients", torch.zeros(len(gaps), len(elements), features, terms))
+        self.register_buffer("species", torch.as_tensor(species), persistent=False)
+        masses = torch.as_tensor(system.masses, dtype=torch.get_default_dtype())[:, None]
+        self.register_buffer("masses", masses, persistent=False)
+
+    def fitted(self, gap: float) -> int | None:
+        """Index of the coefficients for gaps of this length [fs]; none if there are none."""
+        close = torch.nonzero((self.gaps - gap).abs() < _SAME_GAP * gap).flatten().tolist()
+        return close[0] if close else None
+
+    def forward(self, solutions: Solutions, accelerations: tuple[Curves, Curves]) -> Path:
+        """What to add to the blend's positions and velocities.
+
+        Args:
+            solutions: Forward and backward.
+            accelerations: dv/dt along the forward and the backward solution [A/fs^2].
+
+        Raises:
+            DataError: If it was not fitted for this gap.
+        """
+        index = self.fitted(solutions.gap)
+        if index is None:
+            raise DataError(f"the correction was not fitted for gaps of {solutions.gap:g} fs")
+        coefficients = self.coefficients[index][self.species]
+        shapes = self.shapes(solutions.s.to(solutions.forward.positions))
+        features = self.features(solutions, accelerations)
+        weights = torch.einsum("afn,nt->fta", coefficients, shapes.value)[..., None, :, None]
+        slopes = torch.einsum("afn,nt->fta", coefficients, shapes.rate)[..., None, :, None] / solutions.gap
+        positions = (weights * features.value).sum(0)
+        return Path(positions, (weights * features.rate + slopes * features.value).sum(0))
+
+    def shapes(self, s: Times) -> Rated:
+        """phi_n(s), whose values and slopes vanish at both ends, and d phi_n/ds; shape (terms, time)."""
+        x = 2.0 * s - 1.0
+        series = [Rated(torch.ones_like(x), torch.zeros_like(x)), Rated(x, torch.ones_like(x))]
+        for _ in range(2, self.terms):
+            (older, older_rate), (newer, newer_rate) = series[-2:]
+            series.append(Rated(2.0 * x * newer - older, 2.0 * newer + 2.0 * x * newer_rate - older_rate))
+        values = torch.stack([one.value for one in series[: self.terms]])
+        rates = torch.stack([one.rate for one in series[: self.terms]])
+        bump = 1.0 - x**2
+        return Rated(values * bump**2, 2.0 * (rates * bump**2 - 4.0 * x * bump * values))
+
+    def features(self, solutions: Solutions, accelerations: tuple[Curves, Curves]) -> Rated:
+        """F at the times of the solutions [A], and dF/dt [A/fs]; shape (features, time, batch, atoms, 3)."""
+        gap, fwd, bwd = solutions.gap, solutions.forward, solutions.backward
+        along = Rated(_mean(fwd, bwd), 0.5 * (accelerations[0] + accelerations[1]))
+        moved = Rated(bwd.positions - fwd.positions, bwd.velocities - fwd.velocities)
+        kicked = Rated(gap * moved.rate, gap * (accelerations[1] - accelerations[0]))
+        found = [moved, kicked, self._part(moved, along), self._part(kicked, along)]
+        ways = _mean(solutions.forward_probes, solutions.backward_probes)
+        lost = gap * (solutions.backward_probes.velocities - solutions.forward_probes.velocities)
+        momenta = self.masses * ways
+        still = torch.zeros_like(along.value)
+        for share in _dot(momenta, lost) / _dot(momenta, ways):
+            found.append(Rated(share * along.value, share * along.rate))
+            found += [Rated((share * way).expand_as(still), still) for way in ways]
+        return Rated(torch.stack([one.value for one in found]), torch.stack([one.rate for one in found]))
+
+    def _part(self, mismatch: Rated, along: Rated) -> Rated:
+        """U q with q = <D, u> / <u, u>, and its derivative."""
+        (d, d_rate), (u, u_rate) = mismatch, along
+        momenta, forces = self.masses * u, self.masses * u_rate
+        size = _dot(momenta, u)
+        share = _dot(momenta, d) / size
+        share_rate = (_dot(momenta, d_rate) + _dot(forces, d) - 2.0 * share * _dot(forces, u)) / size
+        return Rated(u * share, u_rate * share + u * share_rate)
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    return (first * second).sum((-1, -2), keepdim=True)
+
+
+def _mean(forward: Path, backward: Path) -> Curves:
+    return 0.5 * (forward.velocities + backward.velocities)
+
+
+class NormalEquations:
+    """The least-squares problem of a correction's coefficients, gathered batch by batch.
+
+    min_C sum |delta(t; C) - r(t)|^2 over hidden frames, atoms of an element and components
+
+    Args:
+        correction: Whose coefficients are sought.
+        index: For which of its gaps.
+    """
+
+    def __init__(self, correction: MismatchCorrection, index: int) -> None:
+        self._correction, self._index = correction, index
+        elements, features, terms = correction.coefficients[index].shape
+        size = features * terms
+        device = correction.coefficients.device
+        self._matrix = torch.zeros(elements, size, size, dtype=torch.float64, device=device)
+        self._right = torch.zeros(elements, size, dtype=torch.float64, device=device)
+
+    def add(self, solutions: Solutions, residual: Curves) -> None:
+        """Take more windows into account.
+
+        Args:
+            solutions: Forward and backward.
+            residual: r, the true positions less the blend [A].
+        """
+        shapes = self._correction.shapes(solutions.s.to(residual)).value.double()
+        # Only dF/dt needs accelerations, and the fit is to positions.
+        none = torch.zeros_like(residual)
+        features = self._correction.features(solutions, (none, none)).value.double()
+        for element in range(len(self._matrix)):
+            atoms = self._correction.species == element
+            columns = torch.einsum("nt,ftbac->fntbac", shapes, features[..., atoms, :]).flatten(2).flatten(0, 1)
+            self._matrix[element] += columns @ columns.T
+            self._right[element] += columns @ residual[..., atoms, :].double().flatten()
+
+    def solve(self) -> None:
+        """Give the correction the coefficients of least squares."""
+        size = self._matrix.shape[-1]
+        scale = self._matrix.diagonal(dim1=-2, dim2=-1).mean(-1).clamp(min=torch.finfo(torch.float64).tiny)
+        ridge = _RIDGE * scale[:, None, None] * torch.eye(size, dtype=torch.float64, device=scale.device)
+        found = torch.linalg.solve(self._matrix + ridge, self._right)
+        sought = self._correction.coefficients[self._index]
+        sought.copy_(found.reshape(sought.shape))
