@@ -99,10 +99,25 @@ def reconstruct(
     return written
 
 
-def count_gaps(path: Path, timestep: float | None = None) -> int:
-    """Number of gaps in a coarse file."""
+@dataclass(frozen=True)
+class Gaps:
+    """The gaps of a coarse file.
+
+    Attributes:
+        count: How many.
+        lengths: Their lengths, each once [fs].
+    """
+
+    count: int
+    lengths: tuple[float, ...]
+
+
+def gaps_of(path: Path, timestep: float | None = None) -> Gaps:
+    """The gaps of a coarse file. Arguments and errors are those of `neuralmd.data.formats.open_reader`."""
     with open_reader(path, timestep=timestep) as reader:
-        return sum(max(segment.length - 1, 0) for segment in reader.segments)
+        filled = [segment for segment in reader.segments if segment.length > 1]
+    lengths = dict.fromkeys(segment.timestep for segment in filled)
+    return Gaps(sum(segment.length - 1 for segment in filled), tuple(lengths))
 
 
 def _require_gaps(reader: TrajectoryReader, coarse: Path, how: Reconstruction) -> None:

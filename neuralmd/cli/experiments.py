@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from neuralmd.cli.trajectories import Overwrite, Timestep
+
+if TYPE_CHECKING:
+    from neuralmd.interpolators.base import Interpolator
 
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto is a GPU where one is.")]
 _THOUSANDTHS = 1000
@@ -54,6 +58,8 @@ def evaluate(
     assessment = Assessment.of(run, data, stride, device)
     with progress("evaluate", assessment.work, unit="windows") as advance:
         result = assessment.run(advance)
+    for method in assessment.methods.values():
+        _note(method, (result.gap,))
     figures = assessment.write(result, json)
     show(evaluation_table(result))
     typer.echo("figures: " + " ".join(str(figure) for figure in figures))
@@ -75,7 +81,7 @@ def reconstruct(
     """Fill the gaps of a coarse trajectory with the model of a run."""
     from neuralmd.evaluation.methods import directions, named, splines
     from neuralmd.progress import progress
-    from neuralmd.reconstruct import Reconstruction, count_gaps
+    from neuralmd.reconstruct import Reconstruction, gaps_of
     from neuralmd.reconstruct import reconstruct as fill
     from neuralmd.runs import load_run
 
@@ -85,7 +91,15 @@ def reconstruct(
     interpolator = named(method, known)
     provenance = {"method": method, "run": run.name, "trained_timestep_fs": f"{trained.timestep:g}"}
     how = Reconstruction(interpolator, stride, trained.system, provenance, timestep)
-    gaps = count_gaps(coarse, timestep)
-    with progress("reconstruct", gaps, unit="gaps") as advance:
+    gaps = gaps_of(coarse, timestep)
+    _note(interpolator, gaps.lengths)
+    with progress("reconstruct", gaps.count, unit="gaps") as advance:
         frames = fill(coarse, output, how, overwrite=overwrite, advance=advance)
-    typer.echo(f"{output}: {frames} frames, {stride - 1} rebuilt in each of {gaps} gaps of {coarse}")
+    typer.echo(f"{output}: {frames} frames, {stride - 1} rebuilt in each of {gaps.count} gaps of {coarse}")
+
+
+def _note(method: Interpolator, gaps: Sequence[float]) -> None:
+    """Tell what a user should know before gaps of these lengths [fs] are filled."""
+    for gap in gaps:
+        if remark := method.remark(gap):
+            typer.echo(f"note: {remark}", err=True)

@@ -55,6 +55,10 @@ class Interpolator(nn.Module, ABC):
             SolverError: If an ODE cannot be solved.
         """
 
+    def remark(self, gap: float) -> str | None:
+        """What a user should know before gaps of this length [fs] are filled; none if there is nothing to say."""
+        del gap
+
 
 def check_times(times: Times, gap: float) -> None:
     """Raise DataError unless the times lie in [0, gap] in increasing order."""

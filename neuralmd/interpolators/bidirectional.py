@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from neuralmd.data.anchors import Anchors
 from neuralmd.data.windows import Frames, Part, cut
@@ -100,6 +101,13 @@ class BidirectionalODE(Interpolator):
         path = self._join(both.forward, both.backward, times, anchors.gap)
         extra = self.correction(both, tuple(_accelerations(self.field, one) for one in (both.forward, both.backward)))
         return Path(path.positions + extra.positions, path.velocities + extra.velocities)
+
+    @override
+    def remark(self, gap: float) -> str | None:
+        if self.correction is None or self.correction.fitted(gap) is not None:
+            return None
+        known = ", ".join(f"{fitted:.4g}" for fitted in self.correction.gaps.tolist())
+        return f"the correction was fitted for gaps of {known} fs; these of {gap:.4g} fs get the blend alone"
 
     def _join(self, forward: Path, backward: Path, times: Times, gap: float) -> Path:
         s = clean_times(times, gap) / gap

@@ -71,6 +71,17 @@ def test_the_trajectory_objective_improves_a_matched_field(workplace: Path, neur
     assert after < before
 
 
+def test_a_corrected_model_is_better_and_says_where_it_is_not_corrected(workplace: Path, neuralmd) -> None:
+    neuralmd("train", "water.yaml")
+    neuralmd("train", "water.yaml", "run.name=corrected", "model.correction={strides: [10]}")
+    errors = {}
+    for run in ("water", "corrected"):
+        neuralmd("evaluate", f"runs/{run}", "--json", "errors.json")
+        errors[run] = json.loads((workplace / "errors.json").read_text())["methods"]["neural_ode"]["mae"]
+    assert errors["corrected"] < errors["water"]
+    assert "get the blend alone" in neuralmd("evaluate", "runs/corrected", "--stride", "5").stderr
+
+
 def test_what_a_run_leaves(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} >= {"config.yaml", "last.pt", "model.pt", "metrics.jsonl"}
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]

@@ -83,6 +83,8 @@ def test_other_gaps_get_the_blend_alone() -> None:
         window = cut(frames, torch.tensor([4100, 4200]), stride, torch.float64)
         first, second = model(window.anchors, window.times), plain(window.anchors, window.times)
         assert torch.equal(first.positions, second.positions) is same
+    assert model.remark(10.0) is None
+    assert model.remark(7.0) == ("the correction was fitted for gaps of 5, 10 fs; these of 7 fs get the blend alone")
     assert model.correction is not None
     both = model.probed_solutions(window.anchors, window.times)
     with pytest.raises(DataError, match="not fitted for gaps of 7 fs"):
