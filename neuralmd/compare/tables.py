@@ -26,6 +26,8 @@ _COLUMNS = {
 }
 """Column -> quantity of the score, and how it is written."""
 
+_IN_TERMINAL = ("MAE [A]", "energy [meV]", "spectrum", "velocity jump", "ms/frame", "NFE")
+
 
 def cells(comparison: Comparison, stride: int) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table at one stride, best last of each kind left in the order of entry."""
@@ -46,16 +48,21 @@ def markdown(comparison: Comparison) -> str:
 
 
 def rich_table(comparison: Comparison, stride: int) -> Table:
-    """The table of one stride for the terminal."""
+    """The table of one stride for the terminal: the columns that fit, with the spread of the MAE only."""
     from rich import box
     from rich.table import Table
 
-    header, rows = cells(comparison, stride)
     table = Table(title=_title(comparison, stride), box=box.SIMPLE_HEAD)
-    for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0)
-    for row in rows:
-        table.add_row(*row)
+    table.add_column("method", no_wrap=True)
+    for name in (*_IN_TERMINAL, "minutes", "seeds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in comparison.rows:
+        if stride not in row.scores and not row.error:
+            continue
+        name, *measured, _, minutes, seeds = _cells(row, stride)
+        shown = dict(zip(_COLUMNS, measured, strict=True))
+        means = [shown[column].partition(" ±")[0] if column != "MAE [A]" else shown[column] for column in _IN_TERMINAL]
+        table.add_row(name, *means, minutes, seeds)
     return table
 
 
