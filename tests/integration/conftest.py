@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -90,8 +89,3 @@ def trained(water: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "neuralmd", "train", "water.yaml"]
     subprocess.run(command, cwd=folder, env=environment(), check=True, timeout=300)
     return folder / "runs" / "water"
-
-
-def steps(folder: Path) -> list[int]:
-    """The steps that a run's metrics.jsonl tells of."""
-    return [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
