@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from neuralmd.training.schedule import Budget, Stage
 from neuralmd.training.untrained import Untrained
 
 _AUGMENTATIONS = {"none": unchanged, "rotations": randomly_rotated}
+_CLOCKS = {"wall": time.monotonic, "cpu": time.process_time}
 _VALIDATION_WINDOWS = 64
 
 
@@ -62,7 +64,12 @@ def loop(config: Experiment, folder: Path) -> Loop | Untrained:
     return Loop(
         model=model,
         stages=tuple(_stage(stage, model, data, config.data.stride) for stage in training.stages),
-        budget=Budget(training.max_steps, training.max_minutes),
+        budget=Budget(
+            training.max_steps,
+            training.max_minutes,
+            _CLOCKS[training.clock],
+            training.polish_share if _Polish.has_work(model) else 0.0,
+        ),
         settings=LoopSettings(
             ema_decay=training.ema_decay,
             gradient_clip=training.gradient_clip,
@@ -99,6 +106,11 @@ class _Polish:
     """Fits what is fitted to the training part when the training ends."""
 
     data: Dataset
+
+    @staticmethod
+    def has_work(model: Trainable) -> bool:
+        """Whether the model has something that is fitted at the end."""
+        return isinstance(model, BidirectionalODE) and model.correction is not None
 
     def __call__(self, model: nn.Module) -> None:
         if isinstance(model, BidirectionalODE):

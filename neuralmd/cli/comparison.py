@@ -9,7 +9,13 @@ import typer
 
 
 def compare(
-    entries: Annotated[list[Path], typer.Argument(help="Configurations (.yaml) to train, and runs as they are.")],
+    entries: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="(CONFIG[:SEEDS]|RUN|KEY=VALUE)...",
+            help="Configurations (.yaml) to train, runs as they are, and settings in place of every configuration's.",
+        ),
+    ],
     strides: Annotated[str, typer.Option(help="Frames from anchor to anchor, with commas between.")] = "5,10,20,40",
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each configuration.")] = 1,
     minutes: Annotated[
@@ -21,19 +27,26 @@ def compare(
     """Train what is not trained yet and compare all methods, at equal data and equal budget."""
     from neuralmd.cli.tables import show
     from neuralmd.compare.comparison import compare as run
-    from neuralmd.compare.contest import enter
+    from neuralmd.compare.contest import Entry, enter
     from neuralmd.compare.files import write
     from neuralmd.compare.scores import reference_of
     from neuralmd.compare.tables import rich_table
     from neuralmd.progress import tasks
 
     chosen = _numbers(strides)
-    contestants = enter(entries, seeds, minutes)
+    overrides = [text for text in entries if _sets(text)]
+    entered = [Entry.parse(text) for text in entries if not _sets(text)]
+    contestants = enter(entered, seeds, minutes, overrides)
     with tasks(unit="per mille of the budget") as new_task:
         result = run(contestants, chosen, reference_of(contestants), lambda name: new_task(f"train {name}", 1000))
     for stride in result.strides:
         show(rich_table(result, stride))
     typer.echo("written: " + " ".join(str(path) for path in write(result, contestants, output, json)))
+
+
+def _sets(text: str) -> bool:
+    """Whether a word is a setting, and not a file."""
+    return "=" in text and not Path(text).exists()
 
 
 def _numbers(text: str) -> list[int]:

@@ -40,32 +40,65 @@ class Contestant:
     members: tuple[Member, ...]
 
 
-def enter(paths: Sequence[Path], seeds: int, minutes: float | None) -> tuple[Contestant, ...]:
+@dataclass(frozen=True)
+class Entry:
+    """What a user enters.
+
+    Attributes:
+        path: A configuration to train, or the folder of a run.
+        seeds: Trainings of a configuration; none for what the comparison has.
+    """
+
+    path: Path
+    seeds: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Entry:
+        """`PATH`, or `PATH:SEEDS` for a configuration with another number of trainings than the rest.
+
+        Raises:
+            ConfigError: If SEEDS is not a whole number of at least 1.
+        """
+        path, colon, seeds = text.rpartition(":")
+        if not colon or not path.endswith((".yaml", ".yml")):
+            return cls(Path(text))
+        if not (seeds.isascii() and seeds.isdigit() and int(seeds) > 0):
+            raise ConfigError(f"{text}: after the colon, expected the number of seeds, at least 1, but {seeds!r} came")
+        return cls(Path(path), int(seeds))
+
+
+def enter(
+    entries: Sequence[Entry], seeds: int, minutes: float | None, overrides: Sequence[str] = ()
+) -> tuple[Contestant, ...]:
     """The contestants that configurations and runs stand for.
 
     A configuration is trained with `seeds` seeds, each into a run of its own whose name tells budget and seed. A run is
     taken as it is. All must have the same data: file, segments, velocities and split.
 
     Args:
-        paths: YAML files and folders of runs.
+        entries: YAML files and folders of runs.
         seeds: Trainings of each configuration; seeds count up from the configuration's own.
         minutes: Budget of each training [min]; none for the configurations' own.
+        overrides: Settings, `a.b=value`, in place of those of every configuration.
 
     Raises:
         ConfigError: If nothing or something twice is entered, or the data differ.
         CheckpointError: If a run has no model.
     """
-    if not paths:
+    if not entries:
         raise ConfigError("nothing to compare: name configurations (.yaml) or runs")
-    entered = [_of_run(path) if path.is_dir() else _of_config(path, seeds, minutes) for path in paths]
+    entered = [
+        _of_run(entry.path) if entry.path.is_dir() else _of_config(entry, entry.seeds or seeds, minutes, overrides)
+        for entry in entries
+    ]
     labels = [contestant.label for contestant, _ in entered]
     if twice := {label for label in labels if labels.count(label) > 1}:
         raise ConfigError(f"{', '.join(sorted(twice))}: entered twice; give each configuration its own run.name")
-    first_path, first = paths[0], _data(entered[0][1])
-    for path, (_, experiment) in zip(paths, entered, strict=True):
+    first_path, first = entries[0].path, _data(entered[0][1])
+    for entry, (_, experiment) in zip(entries, entered, strict=True):
         if different := [key for key, value in _data(experiment).items() if value != first[key]]:
             raise ConfigError(
-                f"{path}: data.{different[0]} is {_data(experiment)[different[0]]}, but {first_path} has "
+                f"{entry.path}: data.{different[0]} is {_data(experiment)[different[0]]}, but {first_path} has "
                 f"{first[different[0]]}; a comparison is fair on the same data and the same split only"
             )
     return tuple(contestant for contestant, _ in entered)
@@ -83,8 +116,10 @@ def train_member(member: Member, advance: Callable[[int], None] | None = None) -
     train(member.experiment, resume=resume, overwrite=not resume, advance=advance)
 
 
-def _of_config(path: Path, seeds: int, minutes: float | None) -> tuple[Contestant, Experiment]:
-    base = load(path)
+def _of_config(
+    entry: Entry, seeds: int, minutes: float | None, overrides: Sequence[str]
+) -> tuple[Contestant, Experiment]:
+    base = load(entry.path, overrides)
     training = base.training
     if minutes is not None:
         training = training.model_copy(update={"max_minutes": minutes, "max_steps": None})

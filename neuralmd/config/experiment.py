@@ -30,12 +30,15 @@ class Run(Block):
     """Where an experiment leaves its results."""
 
     name: str = Field(pattern=_FOLDER_NAME, max_length=100)
-    """The run's folder is runs/NAME."""
+    """The run's folder is ROOT/NAME."""
+
+    root: Path = Path("runs")
+    """Where the folders of runs are, relative to the current folder."""
 
     @property
     def folder(self) -> Path:
-        """runs/NAME, below the current folder."""
-        return Path("runs") / self.name
+        """ROOT/NAME."""
+        return self.root / self.name
 
 
 class Data(Block):

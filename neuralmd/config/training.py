@@ -65,7 +65,14 @@ class Training(Block):
     """What training minimises, in which order, and for how long."""
 
     max_minutes: float | None = Field(default=15.0, gt=0)
-    """Budget of wall-clock time [min]."""
+    """Budget of time [min], validation and what is fitted at the end included."""
+
+    clock: Literal["wall", "cpu"] = "wall"
+    """What max_minutes counts: `wall` is time on the wall; `cpu` is the processor time of all threads together, which
+    other work on the machine does not use up, for comparisons on equal cores."""
+
+    polish_share: float = Field(default=0.1, ge=0, lt=1)
+    """Part of max_minutes that is left for what is fitted at the end, where the model has such a thing."""
 
     max_steps: int | None = Field(default=None, ge=1)
     """Budget of steps, all stages together."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,7 +56,7 @@ class Progress:
 
     Attributes:
         step: Optimizer steps taken.
-        seconds: Wall-clock time spent, earlier sessions included [s].
+        seconds: Time spent by the budget's clock, earlier sessions included [s].
         stage: Index of the stage.
         best: Lowest validation error so far [A].
         stale: Validations since then.
@@ -119,7 +118,7 @@ class Loop:
             SolverError: If the loss stays non-finite.
             CheckpointError: If a checkpoint cannot be written.
         """
-        began = time.monotonic() - self.at.seconds
+        began = self.budget.clock() - self.at.seconds
         objective, optimizer = self.fabric.setup(self.stages[self.at.stage].objective, self.optimizer)
         losses: list[Tensor] = []
         try:
@@ -130,7 +129,7 @@ class Loop:
                     objective, optimizer = self.fabric.setup(self.stages[stage].objective, self.optimizer)
                 losses.append(self._step(objective, optimizer, done))
                 self.at.step += 1
-                self.at.seconds = time.monotonic() - began
+                self.at.seconds = self.budget.clock() - began
                 self._report(losses, tracker, advance)
                 self._checkpoint(tracker)
         except KeyboardInterrupt:
@@ -138,6 +137,7 @@ class Loop:
             raise
         self.polish(self.average.module)
         self._validate(tracker)
+        self.at.seconds = self.budget.clock() - began
         self._save_last()
         return self.at
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +17,20 @@ class Budget:
 
     Attributes:
         max_steps: Number of optimizer steps.
-        max_minutes: Wall-clock time, validation included [min].
+        max_minutes: Time by the clock, validation included [min].
+        clock: Tells the time, in seconds from any origin.
+        reserved: Part of the minutes that is left for what comes after the last step.
     """
 
     max_steps: int | None
     max_minutes: float | None
+    clock: Callable[[], float] = time.monotonic
+    reserved: float = 0.0
 
     def progress(self, step: int, seconds: float) -> float:
         """How much is used up: 0 at the start, 1 or more at the end."""
         by_steps = 0.0 if self.max_steps is None else step / self.max_steps
-        by_time = 0.0 if self.max_minutes is None else seconds / (60.0 * self.max_minutes)
+        by_time = 0.0 if self.max_minutes is None else seconds / (60.0 * self.max_minutes * (1.0 - self.reserved))
         return max(by_steps, by_time)
 
 

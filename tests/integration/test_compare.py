@@ -104,3 +104,15 @@ def test_unfair_and_empty_comparisons_are_refused(configs: tuple[str, str], work
     assert "train first" in neuralmd("compare", "empty", code=2).stderr
     assert "at least 2" in neuralmd("compare", configs[0], "--strides", "1,x", code=2).stderr
     assert not (workplace / "runs").exists()
+
+
+def test_settings_and_seeds_of_one_configuration_on_the_command_line(
+    configs: tuple[str, str], workplace: Path, neuralmd
+) -> None:
+    settings = ("run.root=elsewhere", "training.clock=cpu", "training.max_steps=20")
+    neuralmd("compare", f"{configs[0]}:2", configs[1], *settings, "--strides", "5")
+    trained = sorted(path.parent.name for path in (workplace / "elsewhere").glob("*/model.pt"))
+    assert trained == ["narrow-20steps-seed0", "wide-20steps-seed0", "wide-20steps-seed1"]
+    assert "clock: cpu" in (workplace / "elsewhere" / trained[0] / "config.yaml").read_text()
+    assert "number of seeds" in neuralmd("compare", f"{configs[0]}:none", code=2).stderr
+    assert "training.clock" in neuralmd("compare", configs[0], "training.clock=sun", code=2).stderr

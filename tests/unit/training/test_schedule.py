@@ -40,3 +40,8 @@ def test_learning_rate_rises_and_falls_once() -> None:
     one = stage(1.0, warmup=0.2)
     assert [one.rate(p) for p in (0.0, 0.1, 0.2, 0.6, 1.0)] == pytest.approx([0.0, 1.0, 2.0, 1.0, 0.0])
     assert stage(1.0, warmup=0.0).rate(0.0) == 2.0
+
+
+def test_what_is_reserved_for_the_end_shortens_the_steps_time() -> None:
+    assert Budget(None, 2.0, reserved=0.25).progress(1, 45.0) == 0.5
+    assert Budget(100, None, reserved=0.25).progress(50, 0.0) == 0.5
