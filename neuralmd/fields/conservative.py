@@ -10,14 +10,8 @@ from typing_extensions import override
 from neuralmd.fields.base import Field
 from neuralmd.fields.constant import Constant
 from neuralmd.fields.gradients import gradients
-from neuralmd.fields.network import (
-    RADIAL,
-    Degrees,
-    EquivariantNetwork,
-    NetworkSettings,
-    RadialSettings,
-    SpeciesEmbedding,
-)
+from neuralmd.fields.network import Degrees, EquivariantNetwork, NetworkSettings, SpeciesEmbedding
+from neuralmd.fields.radial import RADIAL, RadialSettings
 from neuralmd.fields.statistics import MotionStatistics
 from neuralmd.system import Accelerations, PhaseState, Positions, System
 from neuralmd.units import ACCELERATION

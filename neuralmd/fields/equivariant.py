@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing_extensions import override
 
 from neuralmd.fields.base import Field
-from neuralmd.fields.network import (
-    RADIAL,
-    Degrees,
-    EquivariantNetwork,
-    NetworkSettings,
-    RadialSettings,
-    SpeciesEmbedding,
-)
+from neuralmd.fields.network import Degrees, EquivariantNetwork, NetworkSettings, SpeciesEmbedding
+from neuralmd.fields.radial import RADIAL, RadialSettings
 from neuralmd.fields.readout import AccelerationReadout
 from neuralmd.fields.statistics import MotionStatistics
 from neuralmd.system import Accelerations, PhaseState, System

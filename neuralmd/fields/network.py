@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
-from e3nn import o3
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuralmd.errors import DataError
-from neuralmd.fields.radial import GaussianBasis, RadialNetwork, smooth_cutoff
+from neuralmd.fields.geometry import PairGeometry
+from neuralmd.fields.radial import RADIAL, RadialNetworks, RadialSettings
 from neuralmd.fields.tensor_product import Coupling, Features, TensorPath, aggregate, allowed_paths
 from neuralmd.system import Positions, System
+
+_PAIRS_AT_ONCE = 4096
+"""Pairs of atoms that each thread takes at once where no gradient is wanted: more than that leave its cache."""
 
 
 class Gate(nn.Module):
@@ -55,35 +57,21 @@ class Interaction(nn.Module):
     def forward(
         self,
         features: Features,
-        couplings: dict[TensorPath, Tensor],
-        weights: Float[Tensor, "batch atoms atoms pathchannels"],
+        couplings: dict[TensorPath, Float[Tensor, "centres _ _"]],
+        weights: list[Float[Tensor, "batch atoms 1 atoms channels"]],
     ) -> Features:
-        """The features after this layer."""
-        per_path = weights.chunk(len(self.paths), dim=-1)
+        """The features after this layer, from G and R of each path."""
+        shape = weights[0].shape[:2]
         messages: list[list[Tensor]] = [[] for _ in range(self.l_out + 1)]
-        for path, weight in zip(self.paths, per_path, strict=True):
+        for path, weight in zip(self.paths, weights, strict=True):
             messages[path.output].append(aggregate(couplings[path], weight, features[path.feature]))
-        mixed = [torch.cat(parts, dim=-1) @ mix for parts, mix in zip(messages, self.mix, strict=True)]
+        mixed = [
+            (torch.cat(parts, dim=-1)[:, : 2 * degree + 1] @ mix).unflatten(0, shape).transpose(1, 2)
+            for degree, (parts, mix) in enumerate(zip(messages, self.mix, strict=True))
+        ]
         for degree, keep in enumerate(self.keep):
             mixed[degree] = mixed[degree] + features[degree] @ keep
-        return self.gate(mixed)
-
-
-@dataclass(frozen=True)
-class RadialSettings:
-    """The radial part of the messages.
-
-    Attributes:
-        basis: Number of Gaussians.
-        width: Hidden width of the radial network.
-    """
-
-    basis: int = 16
-    width: int = 32
-
-
-RADIAL: Final = RadialSettings()
-"""The radial part that a field has if nobody says otherwise."""
+        return [each.contiguous() for each in self.gate(mixed)]
 
 
 @dataclass(frozen=True)
@@ -129,9 +117,9 @@ class SpeciesEmbedding(nn.Module):
         self.register_buffer("species", torch.as_tensor(species), persistent=False)
         self.table = nn.Parameter(torch.randn(len(elements), channels))
 
-    def forward(self, batch: int) -> Float[Tensor, "batch atoms 1 channels"]:
+    def forward(self, batch: int) -> Float[Tensor, "batch 1 atoms channels"]:
         """The scalars, the same for each configuration of the batch."""
-        return self.table[self.species][None, :, None, :].expand(batch, -1, -1, -1)
+        return nn.functional.embedding(self.species, self.table).expand(batch, 1, -1, -1)
 
 
 class EquivariantNetwork(nn.Module):
@@ -155,21 +143,16 @@ class EquivariantNetwork(nn.Module):
         Nat. Commun. 13, 2453 (2022); Geiger & Smidt, e3nn (2022), arXiv:2207.09453.
     """
 
-    pairs: Tensor
-
     def __init__(self, system: System, settings: NetworkSettings, degrees: Degrees) -> None:
         super().__init__()
         if system.pbc.any():
             raise DataError("the equivariant fields take molecules without a periodic cell, but this system has one")
-        channels, l_max, layers, radial = settings.channels, settings.l_max, settings.layers, settings.radial
-        self.l_max, self.cutoff = l_max, settings.cutoff
+        channels, l_max, layers = settings.channels, settings.l_max, settings.layers
         elements, species = np.unique(system.atomic_numbers, return_inverse=True)
         index = torch.as_tensor(species)
-        self.register_buffer("pairs", index[:, None] * len(elements) + index, persistent=False)
-        self.harmonics = o3.SphericalHarmonics(
-            list(range(l_max + 1)), normalize=False, normalization="component", irreps_in="1o"
-        )
-        self.basis = GaussianBasis(radial.basis, settings.cutoff)
+        pairs = index[:, None] * len(elements) + index
+        degree = max(l_max, 2)
+        self.geometry = PairGeometry(system.atoms, degree)
         interactions = [
             Interaction(
                 channels,
@@ -180,28 +163,24 @@ class EquivariantNetwork(nn.Module):
             for layer in range(layers)
         ]
         self.interactions = nn.ModuleList(interactions)
-        self.radials = nn.ModuleList(
-            RadialNetwork(radial.basis, len(elements), radial.width, len(interaction.paths) * channels)
-            for interaction in interactions
-        )
-        self.paths = sorted({path for interaction in interactions for path in interaction.paths})
-        self.couplings = nn.ModuleList(Coupling(path) for path in self.paths)
+        paths = [len(each.paths) for each in interactions]
+        self.radials = RadialNetworks(settings.radial, settings.cutoff, pairs, paths, channels)
+        every = sorted({path for each in interactions for path in each.paths})
+        self.coupling = Coupling(every, system.atoms, degree)
 
     def forward(self, positions: Positions, features: Features) -> Features:
         """The features of all atoms after the last interaction."""
-        atoms = positions.shape[1]
-        itself = torch.eye(atoms, dtype=positions.dtype, device=positions.device)
-        # An atom is put at distance 1 from itself: its weight is zero, and a root has no derivatives at zero.
-        offset = nn.functional.pad(itself[..., None], (2, 0))
-        separations = positions[:, None, :, :] - positions[:, :, None, :] + offset
-        distances = separations.square().sum(-1).sqrt()
-        envelope = (smooth_cutoff(distances, self.cutoff) * (1.0 - itself) / atoms**0.5)[..., None]
-        harmonics = self.harmonics(separations / distances[..., None])
-        by_degree = harmonics.split([2 * degree + 1 for degree in range(self.l_max + 1)], dim=-1)
-        couplings = {
-            path: fold(by_degree[path.harmonic]) for path, fold in zip(self.paths, self.couplings, strict=True)
-        }
-        basis = self.basis(distances)
-        for interaction, radial in zip(self.interactions, self.radials, strict=True):
-            features = interaction(features, couplings, radial(basis, self.pairs) * envelope)
+        at_once = max(1, _PAIRS_AT_ONCE * torch.get_num_threads() // positions.shape[1] ** 2)
+        wanted = torch.is_grad_enabled() and any(each.requires_grad for each in (positions, *features))
+        if wanted or positions.device.type != "cpu" or len(positions) <= at_once:
+            return self._layers(positions, features)
+        inputs = zip(*(each.split(at_once) for each in features), strict=True)
+        parts = [self._layers(*part) for part in zip(positions.split(at_once), map(list, inputs), strict=True)]
+        return [torch.cat(part) for part in zip(*parts, strict=True)]
+
+    def _layers(self, positions: Positions, features: Features) -> Features:
+        pairs = self.geometry(positions)
+        couplings = self.coupling(pairs.directions)
+        for interaction, weights in zip(self.interactions, self.radials(pairs.distances), strict=True):
+            features = interaction(features, couplings, weights)
         return features

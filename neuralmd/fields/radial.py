@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Self
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from neuralmd.fields.constant import Constant
+from neuralmd.fields.radial_table import RadialTable
 
 SHORTEST_DISTANCE = 0.7
 """Where the basis begins [A]: no bond is shorter (H-H is 0.74 A)."""
+
+
+@dataclass(frozen=True)
+class RadialSettings:
+    """The radial part of the messages.
+
+    Attributes:
+        basis: Number of Gaussians.
+        width: Hidden width of the radial network.
+    """
+
+    basis: int = 16
+    width: int = 32
+
+
+RADIAL: Final = RadialSettings()
+"""The radial part that a field has if nobody says otherwise."""
 
 
 class GaussianBasis(nn.Module):
@@ -29,7 +54,9 @@ class GaussianBasis(nn.Module):
 
     def forward(self, distances: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs basis"]:
         """The values of all Gaussians at the distances [A]."""
-        return torch.exp(-0.5 * ((distances[..., None] - self._centres.like(distances)) / self.width) ** 2)
+        values = torch.exp(-0.5 * ((distances[..., None] - self._centres.like(distances)) / self.width) ** 2)
+        # Far Gaussians would be denormal numbers, with which processors multiply a hundred times more slowly.
+        return nn.functional.threshold(values, 1e-20, 0.0)
 
 
 def smooth_cutoff(distances: Float[Tensor, "*pairs"], cutoff: float) -> Float[Tensor, "*pairs"]:
@@ -42,29 +69,112 @@ def smooth_cutoff(distances: Float[Tensor, "*pairs"], cutoff: float) -> Float[Te
 
 
 class RadialNetwork(nn.Module):
-    """The weight of each message channel, from the distance and the two elements of a pair.
+    """The weight of each message channel of one layer, from the distance and the two elements of a pair.
 
-    h = SiLU(W_1 g(r) + b[z_i, z_j]),  R(r, z_i, z_j) = W_2 h
+    h = u(r) SiLU(W_1 g(r) + b[z_i, z_j]),  R(r, z_i, z_j) = W_2 h,  with the cutoff's u
 
     The element-pair table is the product of a one-hot encoding of the pair with a weight matrix, written as a look-up.
 
     Args:
-        basis: Number of radial functions that come in.
+        settings: Its size.
         species: Number of different elements.
-        width: Hidden width.
-        channels: Number of weights that go out.
+        paths: Number of tensor-product paths that want weights.
+        channels: Number of weights of each path.
     """
 
-    def __init__(self, basis: int, species: int, width: int, channels: int) -> None:
+    def __init__(self, settings: RadialSettings, species: int, paths: int, channels: int) -> None:
         super().__init__()
-        self.inner = nn.Linear(basis, width, bias=False)
-        self.pair = nn.Parameter(torch.randn(species * species, width))
-        self.outer = nn.Linear(width, channels, bias=False)
+        self.paths = paths
+        self.inner = nn.Linear(settings.basis, settings.width, bias=False)
+        self.pair = nn.Parameter(torch.randn(species * species, settings.width))
+        self.outer = nn.Linear(settings.width, paths * channels, bias=False)
         nn.init.normal_(self.inner.weight)
-        nn.init.normal_(self.outer.weight, std=(2.0 / width) ** 0.5)
+        nn.init.normal_(self.outer.weight, std=(2.0 / settings.width) ** 0.5)
 
     def forward(
-        self, basis: Float[Tensor, "batch atoms atoms basis"], pairs: Int[Tensor, "atoms atoms"]
-    ) -> Float[Tensor, "batch atoms atoms channels"]:
-        """The weights; `pairs` is the index of each pair's row in the element-pair table."""
-        return self.outer(nn.functional.silu(self.inner(basis) + self.pair[pairs]))
+        self,
+        basis: Float[Tensor, "*batch basis"],
+        cutoff: Float[Tensor, "*batch 1"],
+        pairs: Int[Tensor, "*elements"],
+    ) -> list[Float[Tensor, "*batch channels"]]:
+        """R of each path from g and u; `pairs` is the index of each pair's row in the element-pair table."""
+        hidden = nn.functional.silu(self.inner(basis) + nn.functional.embedding(pairs, self.pair)) * cutoff
+        return [nn.functional.linear(hidden, each) for each in self.outer.weight.chunk(self.paths)]
+
+
+class RadialNetworks(nn.Module):
+    """The radial networks of all layers, on one Gaussian basis.
+
+    Attributes:
+        table: What is read instead of computing the networks, if anything; see `tabulate`.
+
+    Args:
+        settings: The size of each.
+        cutoff: Where messages fade to nothing, and the last Gaussian is centred [A].
+        pairs: For each pair of atoms, the row of its two elements in the element-pair table.
+        paths: Number of tensor-product paths of each layer.
+        channels: Number of weights of each path.
+    """
+
+    pairs: Tensor
+    table: RadialTable | None
+
+    def __init__(
+        self,
+        settings: RadialSettings,
+        cutoff: float,
+        pairs: Int[Tensor, "atoms atoms"],
+        paths: Sequence[int],
+        channels: int,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("pairs", pairs, persistent=False)
+        self.basis, self.cutoff, self.paths = GaussianBasis(settings.basis, cutoff), cutoff, list(paths)
+        species = round((int(pairs.max()) + 1) ** 0.5)
+        for layer, count in enumerate(paths):
+            self.add_module(str(layer), RadialNetwork(settings, species, count, channels))
+        self.table = None
+        self.register_load_state_dict_post_hook(_tabulate_anew)
+
+    @property
+    def networks(self) -> list[RadialNetwork]:
+        """The network of each layer."""
+        return [each for each in self.children() if isinstance(each, RadialNetwork)]
+
+    def tabulate(self) -> None:
+        """Read the weights of messages from a table from now on, until `train()` is called."""
+        self.table = None
+        exact = deepcopy(self).double()
+        self.table = RadialTable(exact.sample, self.cutoff, self.pairs)
+
+    @override
+    def train(self, mode: bool = True) -> Self:
+        if mode:
+            self.table = None
+        return super().train(mode)
+
+    @torch.no_grad()
+    def sample(self, distances: Float[Tensor, " knots"]) -> Float[Tensor, "paths pairs knots channels"]:
+        """R of each path of all layers at the distances [A], for each pair of elements."""
+        pairs = torch.arange(len(self.networks[0].pair), device=distances.device)
+        basis = self.basis(distances)[:, None].expand(-1, len(pairs), -1)
+        cutoff = smooth_cutoff(distances, self.cutoff)[:, None, None].expand(-1, len(pairs), -1)
+        return torch.stack([each for network in self.networks for each in network(basis, cutoff, pairs)]).transpose(
+            1, 2
+        )
+
+    def forward(
+        self, distances: Float[Tensor, "batch atoms atoms"]
+    ) -> list[list[Float[Tensor, "batch atoms 1 atoms channels"]]]:
+        """R of each path of each layer at the distances [A]."""
+        if self.table is not None:
+            found = iter(self.table(distances))
+            return [list(islice(found, count)) for count in self.paths]
+        between = distances.unsqueeze(2)
+        basis, cutoff = self.basis(between), smooth_cutoff(between, self.cutoff).unsqueeze(-1)
+        return [network(basis, cutoff, self.pairs.unsqueeze(1)) for network in self.networks]
+
+
+def _tabulate_anew(networks: RadialNetworks, _keys: object) -> None:
+    if networks.table is not None:
+        networks.tabulate()

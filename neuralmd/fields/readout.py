@@ -35,9 +35,9 @@ class AccelerationReadout(nn.Module):
         self.register_buffer("scale", torch.ones(system.atoms))
         self.weights = nn.Parameter(torch.randn(channels) / channels**0.5)
 
-    def forward(self, vectors: Float[Tensor, "batch atoms 3 channels"]) -> Accelerations:
+    def forward(self, vectors: Float[Tensor, "batch 3 atoms channels"]) -> Accelerations:
         """The accelerations [A/fs^2]."""
-        accelerations = (vectors @ self.weights) * self.scale[:, None]
+        accelerations = (vectors @ self.weights).transpose(1, 2) * self.scale[:, None]
         if self.zero_net_force:
             share = self._mass_share.like(accelerations)
             accelerations = accelerations - (share * accelerations).sum(dim=1, keepdim=True)

@@ -8,14 +8,8 @@ from typing_extensions import override
 
 from neuralmd.fields.base import Field
 from neuralmd.fields.constant import Constant
-from neuralmd.fields.network import (
-    RADIAL,
-    Degrees,
-    EquivariantNetwork,
-    NetworkSettings,
-    RadialSettings,
-    SpeciesEmbedding,
-)
+from neuralmd.fields.network import Degrees, EquivariantNetwork, NetworkSettings, SpeciesEmbedding
+from neuralmd.fields.radial import RADIAL, RadialSettings
 from neuralmd.fields.readout import AccelerationReadout
 from neuralmd.fields.statistics import MotionStatistics
 from neuralmd.system import Accelerations, PhaseState, System
@@ -81,7 +75,7 @@ class VelocityDependentField(Field):
     def forward(self, state: PhaseState) -> Accelerations:
         batch, velocities = len(state.positions), state.velocities
         drift = (self._mass_share.like(velocities) * velocities).sum(dim=1, keepdim=True)
-        relative = ((velocities - drift) / self.speed[:, None])[..., None]
-        squares = relative.square().sum(dim=2, keepdim=True)
+        relative = ((velocities - drift) / self.speed[:, None]).transpose(1, 2)[..., None]
+        squares = relative.square().sum(dim=1, keepdim=True)
         inputs = [self.embedding(batch) + squares * self.squares(batch), relative * self.vectors(batch)]
         return self.readout(self.network(state.positions, inputs)[1])

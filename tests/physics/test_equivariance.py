@@ -1,4 +1,4 @@
-"""Symmetries of the fields and models that claim them, and the reference that the fast tensor product must equal."""
+"""Symmetries of the fields and models that claim them, and the e3nn modules that the fast network must equal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from benchmarks.plain_e3nn import PlainE3NN
 from e3nn import o3
 from torch import Tensor
 
@@ -126,47 +127,23 @@ def test_field_is_smooth_where_a_neighbour_leaves_the_cutoff() -> None:
     assert felt[1] < felt[0] * 0.01
 
 
-def test_messages_equal_those_of_e3nn() -> None:
-    """The first layer of the field, by o3.TensorProduct in mode uvu on an edge list with the same weights."""
-    torch.manual_seed(2)
-    channels, l_max, atoms = 4, 2, 5
-    system = System.from_atomic_numbers([6, 1, 8, 1, 6])
-    field = EquivariantField(system, channels, l_max, layers=2).double()
-    state = molecule([6, 1, 8, 1, 6], 1, torch.float64)
-    features = [torch.randn(1, atoms, 2 * degree + 1, channels, dtype=torch.float64) for degree in range(l_max + 1)]
-    second = field.network.interactions[1]
-    weights = torch.randn(1, atoms, atoms, len(second.paths) * channels, dtype=torch.float64)
-    weights[:, range(atoms), range(atoms)] = 0.0
-    vectors = state.positions[:, None] - state.positions[:, :, None]
-    harmonics = o3.spherical_harmonics([0, 1, 2], vectors, normalize=True, normalization="component")
-    by_degree = harmonics.split([1, 3, 5], dim=-1)
-    ours = [torch.zeros(1, atoms, 2 * degree + 1, channels, dtype=torch.float64) for degree in range(2)]
-    irreps = o3.Irreps(f"{channels}x0e+{channels}x1o+{channels}x2e")
-    from neuralmd.fields.tensor_product import Coupling, aggregate
-
-    for path, weight in zip(second.paths, weights.chunk(len(second.paths), dim=-1), strict=True):
-        ours[path.output] += aggregate(Coupling(path)(by_degree[path.harmonic]), weight, features[path.feature])
-    outputs = o3.Irreps([(channels, (path.output, (-1) ** path.output)) for path in second.paths])
-    instructions = [(p.feature, p.harmonic, k, "uvu", True) for k, p in enumerate(second.paths)]
-    product = o3.TensorProduct(
-        irreps,
-        o3.Irreps.spherical_harmonics(l_max),
-        outputs,
-        instructions,
-        shared_weights=False,
-        internal_weights=False,
-        irrep_normalization="component",
-        path_normalization="none",
-    ).double()
-    centres, neighbours = torch.nonzero(1 - torch.eye(atoms), as_tuple=True)
-    flat = torch.cat([x[0].transpose(1, 2).reshape(atoms, -1) for x in features], dim=-1)
-    edges = product(flat[neighbours], harmonics[0, centres, neighbours], weights[0, centres, neighbours])
-    summed = torch.zeros(atoms, edges.shape[1], dtype=torch.float64).index_add(0, centres, edges)
-    theirs = [torch.zeros_like(x) for x in ours]
-    for path, part in zip(second.paths, summed.split([block.dim for block in outputs], dim=-1), strict=True):
-        theirs[path.output][0] += part.reshape(atoms, channels, -1).transpose(1, 2)
-    for mine, reference in zip(ours, theirs, strict=True):
-        assert torch.allclose(mine, reference, atol=1e-12)
+@pytest.mark.parametrize(("l_max", "layers"), [(1, 2), (2, 2), (2, 3), (3, 2)])
+def test_the_field_equals_plain_e3nn_modules_with_the_same_weights(l_max: int, layers: int) -> None:
+    """Accelerations, and a gradient by positions, by o3.TensorProduct, o3.Linear and Gate on a list of edges."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        system, field = System.from_atomic_numbers(ETHANOL), equivariant_field(torch.float64, l_max, layers)
+        plain = PlainE3NN(field, system)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    found = []
+    for accelerations in (lambda x: field(PhaseState(x, x)), lambda x: plain(x, plain.edges(3))):
+        positions = molecule(ETHANOL, 3, torch.float64).positions.requires_grad_()
+        value = accelerations(positions)
+        (slope,) = torch.autograd.grad(value[..., 0].square().sum(), positions)
+        found.append((value.detach(), slope))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11 * float(theirs.abs().max()))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)

@@ -1,0 +1,179 @@
+"""What the equivariant field costs: against plain e3nn modules with the same weights, and against the machine's limits.
+
+All times are of the processor, the least of many rounds in which all contestants take turns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+
+import e3nn
+import pytest
+import torch
+from plain_e3nn import PlainE3NN
+from pytest_benchmark.fixture import BenchmarkFixture
+from spring_benzene import SYSTEM, thermal
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from neuralmd.fields.equivariant import EquivariantField
+from neuralmd.fields.tabulated import tabulate
+from neuralmd.system import PhaseState
+
+MODES = ("eager", "script")
+"""e3nn's default and TorchScript: the faster of the two is what the field is measured against."""
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+
+ROUNDS = 40
+
+
+@pytest.fixture(scope="module")
+def field() -> EquivariantField:
+    torch.manual_seed(0)
+    field = EquivariantField(SYSTEM)
+    field.readout.scale.fill_(0.01)
+    return field
+
+
+@pytest.fixture(scope="module")
+def tabulated(field: EquivariantField) -> EquivariantField:
+    copy = deepcopy(field).eval().requires_grad_(requires_grad=False)
+    tabulate(copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def plain(field: EquivariantField) -> Iterator[dict[str, PlainE3NN]]:
+    usual, made = e3nn.get_optimization_defaults()["jit_mode"], {}
+    for mode in MODES:
+        e3nn.set_optimization_defaults(jit_mode=mode)
+        made[mode] = PlainE3NN(field, SYSTEM)
+    yield made
+    e3nn.set_optimization_defaults(jit_mode=usual)
+
+
+def least(works: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
+    """The shortest time of each [s], taking turns so that all have the same chance of a quiet moment."""
+    times = dict.fromkeys(works, float("inf"))
+    for _ in range(rounds):
+        for name, work in works.items():
+            began = time.process_time()
+            work()
+            times[name] = min(times[name], time.process_time() - began)
+    return times
+
+
+def tell(benchmark: BenchmarkFixture, times: dict[str, float], batch: int) -> None:
+    """Print and keep microseconds for each configuration, and how many times faster than plain e3nn each is."""
+    reference = min(times.pop(mode) for mode in MODES)
+    print(f"\nbatch {batch}: plain e3nn {1e6 * reference / batch:.0f} us for each configuration", end="")
+    for name, seconds in times.items():
+        benchmark.extra_info[name] = {"us": 1e6 * seconds / batch, "times_faster_than_e3nn": reference / seconds}
+        print(f"; {name} {1e6 * seconds / batch:.0f} us, {reference / seconds:.1f} times faster", end="")
+    print()
+
+
+def gradients(model: nn.Module, *inputs: object) -> None:
+    """A forward and a backward pass."""
+    model.zero_grad()
+    model(*inputs).square().sum().backward()
+
+
+@pytest.mark.parametrize("batch", [1, 8, 64])
+def test_forward(
+    benchmark: BenchmarkFixture,
+    field: EquivariantField,
+    tabulated: EquivariantField,
+    plain: dict[str, PlainE3NN],
+    batch: int,
+) -> None:
+    state = thermal(batch)
+    edges = plain["eager"].edges(batch)
+    with torch.no_grad():
+        expected = plain["eager"](state.positions, edges)
+        for each in (field, tabulated):
+            assert (each(state) - expected).abs().max() < 1e-5 * expected.abs().max()
+        works = {mode: lambda mode=mode: plain[mode](state.positions, edges) for mode in MODES}
+        works |= {"network": lambda: field(state), "table": lambda: tabulated(state)}
+        times = least(works)
+        benchmark(tabulated, state)
+    tell(benchmark, times, batch)
+
+
+@pytest.mark.parametrize("of", ["weights", "weights and positions"])
+@pytest.mark.parametrize("batch", [8, 64])
+def test_forward_and_backward(
+    benchmark: BenchmarkFixture, field: EquivariantField, plain: dict[str, PlainE3NN], batch: int, of: str
+) -> None:
+    positions = thermal(batch).positions.clone().requires_grad_(of != "weights")
+    state, edges = PhaseState(positions, torch.zeros_like(positions)), plain["eager"].edges(batch)
+    works = {mode: lambda mode=mode: gradients(plain[mode], positions, edges) for mode in MODES}
+    works["network"] = lambda: gradients(field, state)
+    times = least(works)
+    benchmark.pedantic(gradients, args=(field, state), rounds=10)
+    print(f"\ngradients of {of},", end="")
+    tell(benchmark, times, batch)
+
+
+class Traffic(TorchDispatchMode):
+    """Counts the bytes that operations read and write; views move none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        if not operation.is_view:
+            found = [each for each in torch.utils._pytree.tree_leaves((args, result)) if isinstance(each, Tensor)]
+            self.bytes += sum(each.numel() * each.element_size() for each in found)
+        return result
+
+
+def limits() -> tuple[float, float]:
+    """Floating-point operations and bytes a second that the machine reaches: a product of large matrices, and a copy
+    within the second-level cache."""
+    matrix, source = torch.randn(1024, 1024), torch.randn(1 << 16)
+    target = torch.empty_like(source)
+    times = least({"product": lambda: matrix @ matrix, "copy": lambda: [target.copy_(source) for _ in range(100)]})
+    return 2 * 1024**3 / times["product"], 100 * 2 * 4 * len(source) / times["copy"]
+
+
+@pytest.mark.parametrize("name", ["network", "table"])
+def test_distance_from_the_roofline(
+    benchmark: BenchmarkFixture, field: EquivariantField, tabulated: EquivariantField, name: str
+) -> None:
+    """Counted operations and bytes over measured limits, against the measured time; on one thread."""
+    chosen, batch, threads = {"network": field, "table": tabulated}[name], 32, torch.get_num_threads()
+    torch.set_num_threads(1)
+    state = thermal(batch)
+    try:
+        with torch.no_grad():
+            with FlopCounterMode(display=False) as products:
+                chosen(state)
+            with Traffic() as traffic:
+                chosen(state)
+            seconds = least({name: lambda: chosen(state)})[name]
+        operations, bandwidth = limits()
+        benchmark.pedantic(chosen, args=(state,), rounds=5)
+    finally:
+        torch.set_num_threads(threads)
+    compute, memory = products.get_total_flops() / operations, traffic.bytes / bandwidth
+    figures = {
+        "flops": products.get_total_flops() / batch,
+        "bytes": traffic.bytes / batch,
+        "us_compute": 1e6 * compute / batch,
+        "us_memory": 1e6 * memory / batch,
+        "us_measured": 1e6 * seconds / batch,
+    }
+    benchmark.extra_info.update(figures)
+    print(
+        f"\n{name}: {figures['flops'] / 1e6:.2f} MFLOP of matrix products at {operations / 1e9:.0f} GFLOP/s and "
+        f"{figures['bytes'] / 1e6:.2f} MB at {bandwidth / 1e9:.0f} GB/s would take {figures['us_compute']:.0f} + "
+        f"{figures['us_memory']:.0f} us for each configuration; measured {figures['us_measured']:.0f} us, "
+        f"{seconds / (compute + memory):.1f} times as long"
+    )
