@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from neuralmd.errors import ConfigError
 from neuralmd.interpolators.base import Path
@@ -19,6 +20,11 @@ class Blend(ABC):
 
     lambda(0) = 0,  lambda(1) = 1,  lambda(s) + lambda(1 - s) = 1
     """
+
+    @property
+    def reach(self) -> float:
+        """The part of the gap, from either anchor, within which its solution has weight."""
+        return 1.0
 
     @abstractmethod
     def weight(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
@@ -98,6 +104,50 @@ class PowerBlend(Blend):
         odds = _odds(s)
         larger = torch.maximum(s, 1 - s)
         return self.exponent * odds ** (self.exponent - 1) / (larger * (1 + odds**self.exponent)) ** 2
+
+
+@dataclass(frozen=True)
+class CompactBlend(Blend):
+    """lambda = u^p / (u^p + (1 - u)^p) with u = (s - margin) / (1 - 2 margin), held to [0, 1].
+
+    Next to each anchor the other's solution, which is the worse there, has no weight at all: it need not be solved
+    for. The solve then takes the part 1 - margin of the evaluations. On benzene at K = 20 a margin of 1/4 with p = 2
+    errs as little as the power blend with p = 3.
+
+    Attributes:
+        margin: Part of the gap, next to each anchor, that its own solution has to itself.
+        exponent: p, at least 1; the path has p - 1 continuous derivatives at the margins.
+
+    Raises:
+        ConfigError: If the margin is negative or not below 1/2, or p < 1.
+    """
+
+    margin: float = 0.25
+    exponent: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin < 0.5:
+            raise ConfigError(f"the margin of a compact blend must be in [0, 1/2), but is {self.margin}")
+        PowerBlend(self.exponent)
+
+    @property
+    @override
+    def reach(self) -> float:
+        return 1.0 - self.margin
+
+    def weight(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The weight lambda(s)."""
+        return PowerBlend(self.exponent).weight(self._inner(s))
+
+    def rate(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """The slope d lambda/ds, 0 within the margins."""
+        inner = self._inner(s)
+        slope = PowerBlend(self.exponent).rate(inner) / (1 - 2 * self.margin)
+        return torch.where((inner > 0) & (inner < 1), slope, 0.0) if self.margin > 0 else slope
+
+    def _inner(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
+        """u, such that u(s) + u(1 - s) = 1 to the last bit."""
+        return (0.5 + (s - 0.5) / (1 - 2 * self.margin)).clamp(0.0, 1.0)
 
 
 def blend(forward: Path, backward: Path, weight: Float[Tensor, " time"], rate: Float[Tensor, " time"]) -> Path:

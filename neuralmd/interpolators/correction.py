@@ -94,6 +94,10 @@ class MismatchCorrection(nn.Module):
         masses = torch.as_tensor(system.masses, dtype=torch.get_default_dtype())[:, None]
         self.register_buffer("masses", masses, persistent=False)
 
+    def extra_repr(self) -> str:
+        """The gaps that it is for; see `torch.nn.Module.extra_repr`."""
+        return f"gaps of {', '.join(f'{gap:.4g}' for gap in self.gaps.tolist())} fs, terms={self.terms}"
+
     def fitted(self, gap: float) -> int | None:
         """Index of the coefficients for gaps of this length [fs]; none if there are none."""
         close = torch.nonzero((self.gaps - gap).abs() < _SAME_GAP * gap).flatten().tolist()

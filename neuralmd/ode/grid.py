@@ -14,6 +14,11 @@ _SLACK = 1e-5
 """Part of a step that counts as rounding: query times often come as float32."""
 
 
+def count_steps(span: float, step: float) -> int:
+    """Number of equal steps over a span, each at most `step` long but for rounding; both in fs."""
+    return max(1, math.ceil(span / step - _SLACK))
+
+
 def uniform_grid(times: Times, step: float) -> Float[Tensor, " grid"]:
     """The grid of equal steps, each at most `step` long, from the first query time to the last.
 
@@ -27,7 +32,7 @@ def uniform_grid(times: Times, step: float) -> Float[Tensor, " grid"]:
         step: Upper bound of the steps [fs].
     """
     span = float(times[-1] - times[0])
-    steps = max(1, math.ceil(abs(span) / step - _SLACK))
+    steps = count_steps(abs(span), step)
     index = torch.arange(steps + 1, dtype=times.dtype, device=times.device)
     grid = times[0] + index * (span / steps)
     nearest = ((times - times[0]) / (span / steps)).round().long().clamp(0, steps)

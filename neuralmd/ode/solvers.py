@@ -2,52 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from neuralmd.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class Adjoint:
-    """Gradients by solving the adjoint equation backward in time, in memory that does not grow with the steps.
-
-    d lambda/dt = -lambda^T df/dy,  dL/dtheta = -int lambda^T df/dtheta dt
-
-    torchdiffeq's odeint_adjoint. The gradients are those of the exact flow, discretised anew, so they agree with
-    backpropagation through the solver up to the error of both.
-
-    Attributes:
-        method: How to solve the adjoint equation. It is not of second order, so velocity Verlet cannot.
-        step: Largest step of rk4 and midpoint [fs]; none for one step from query time to query time.
-        rtol: Relative tolerance of dopri5.
-        atol: Absolute tolerance of dopri5.
-        seminorm: Whether the error control of dopri5 leaves the gradients of the parameters out, which saves some
-            40 % of the evaluations.
-        max_steps: Most steps of dopri5 before the solve counts as failed.
-
-    Raises:
-        ConfigError: If a number is not positive and finite, or dopri5 is given a step.
-
-    Reference:
-        Chen et al., Neural Ordinary Differential Equations (2018), arXiv 1806.07366; Kidger et al., "Hey, that's not
-        an ODE" (2021), arXiv 2009.09457 for the seminorm.
-    """
-
-    method: Literal["rk4", "midpoint", "dopri5"] = "rk4"
-    step: float | None = None
-    rtol: float = 1e-5
-    atol: float = 1e-6
-    seminorm: bool = True
-    max_steps: int = 10_000
-
-    def __post_init__(self) -> None:
-        if self.step is not None:
-            _check_positive("the adjoint's step [fs]", self.step)
-            if self.method == "dopri5":
-                raise ConfigError("dopri5 chooses its own steps: give the adjoint rtol and atol instead of a step")
-        _check_tolerances(self.rtol, self.atol, self.max_steps)
+from neuralmd.ode.adjoints import ContinuousAdjoint, ReversibleAdjoint, check_positive, check_tolerances
+from neuralmd.ode.splitting import SRKN6B, VERLET, Splitting
 
 
 @dataclass(frozen=True)
@@ -64,12 +23,42 @@ class VelocityVerlet:
         Swope et al., J. Chem. Phys. 76 (1982) 637, doi 10.1063/1.442716.
     """
 
+    name: ClassVar[str] = "velocity_verlet"
     adaptive: ClassVar[bool] = False
+    splitting: ClassVar[Splitting] = VERLET
     step: float
-    adjoint: Adjoint | None = None
+    adjoint: ReversibleAdjoint | ContinuousAdjoint | None = None
 
     def __post_init__(self) -> None:
-        _check_positive("the step of velocity Verlet [fs]", self.step)
+        check_positive("the step of velocity Verlet [fs]", self.step)
+
+
+@dataclass(frozen=True)
+class BlanesMoan:
+    """The Runge-Kutta-Nystrom method SRKN_6^b: fourth order, symplectic, time-reversible. Needs f_theta(x).
+
+    v <- v + b_i h f(x),  x <- x + a_i h v,  six times over, and a last kick that serves the next step too
+
+    Six evaluations a step. On a benzene of springs at 500 K, 25 evaluations over 10 fs (steps of 2.5 fs) err by 9e-6 A
+    at the end, where 21 of velocity Verlet err by 2e-4 A; steps of 10 fs are unstable. That is the error against the
+    exact flow: data from a Verlet integrator follow Verlet's own flow, which only Verlet of the same step reproduces.
+
+    Attributes:
+        step: Largest step h [fs]; steps are uniform over the span.
+        adjoint: How to take gradients; none for backpropagation through the steps.
+
+    Reference:
+        Blanes & Moan, J. Comput. Appl. Math. 142 (2002) 313, doi 10.1016/S0377-0427(01)00492-7, table 3.
+    """
+
+    name: ClassVar[str] = "blanes_moan"
+    adaptive: ClassVar[bool] = False
+    splitting: ClassVar[Splitting] = SRKN6B
+    step: float
+    adjoint: ReversibleAdjoint | ContinuousAdjoint | None = None
+
+    def __post_init__(self) -> None:
+        check_positive("the step of Blanes and Moan's method [fs]", self.step)
 
 
 @dataclass(frozen=True)
@@ -81,12 +70,13 @@ class RK4:
         adjoint: How to take gradients; none for backpropagation through the steps.
     """
 
+    name: ClassVar[str] = "rk4"
     adaptive: ClassVar[bool] = False
     step: float
-    adjoint: Adjoint | None = None
+    adjoint: ContinuousAdjoint | None = None
 
     def __post_init__(self) -> None:
-        _check_positive("the step of rk4 [fs]", self.step)
+        check_positive("the step of rk4 [fs]", self.step)
 
 
 @dataclass(frozen=True)
@@ -98,12 +88,13 @@ class Midpoint:
         adjoint: How to take gradients; none for backpropagation through the steps.
     """
 
+    name: ClassVar[str] = "midpoint"
     adaptive: ClassVar[bool] = False
     step: float
-    adjoint: Adjoint | None = None
+    adjoint: ContinuousAdjoint | None = None
 
     def __post_init__(self) -> None:
-        _check_positive("the step of midpoint [fs]", self.step)
+        check_positive("the step of midpoint [fs]", self.step)
 
 
 @dataclass(frozen=True)
@@ -122,27 +113,19 @@ class Dopri5:
         Dormand & Prince, J. Comput. Appl. Math. 6 (1980) 19, doi 10.1016/0771-050X(80)90013-3.
     """
 
+    name: ClassVar[str] = "dopri5"
     adaptive: ClassVar[bool] = True
     rtol: float = 1e-5
     atol: float = 1e-6
     max_steps: int = 10_000
-    adjoint: Adjoint | None = None
+    adjoint: ContinuousAdjoint | None = None
 
     def __post_init__(self) -> None:
-        _check_tolerances(self.rtol, self.atol, self.max_steps)
+        check_tolerances(self.rtol, self.atol, self.max_steps)
 
 
-Solver = VelocityVerlet | RK4 | Midpoint | Dopri5
+SplittingSolver = VelocityVerlet | BlanesMoan
+"""Solvers that take turns of kicks and drifts, which can be undone one by one."""
+
+Solver = SplittingSolver | RK4 | Midpoint | Dopri5
 """Any of the solvers."""
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ConfigError(f"{name} must be positive and finite, but is {value}")
-
-
-def _check_tolerances(rtol: float, atol: float, max_steps: int) -> None:
-    _check_positive("rtol", rtol)
-    _check_positive("atol", atol)
-    if max_steps < 1:
-        raise ConfigError(f"max_steps must be at least 1, but is {max_steps}")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from neuralmd.errors import ConfigError
 from neuralmd.interpolators.base import Path
-from neuralmd.interpolators.blending import LinearBlend, PowerBlend, QuinticBlend, SmoothstepBlend, blend
+from neuralmd.interpolators.blending import CompactBlend, LinearBlend, PowerBlend, QuinticBlend, SmoothstepBlend, blend
 
 BLENDS = [
     LinearBlend(),
@@ -19,6 +19,9 @@ BLENDS = [
     PowerBlend(1.5),
     PowerBlend(2.0),
     PowerBlend(3.0),
+    CompactBlend(0.0, 3.0),
+    CompactBlend(0.2, 3.0),
+    CompactBlend(0.4, 3.0),
     PowerBlend(2000.0),
 ]
 SMOOTH = BLENDS[:-1]
@@ -53,7 +56,9 @@ def test_the_rate_is_the_derivative_of_the_weight(shape):
     torch.testing.assert_close(shape.rate(s), difference, rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.parametrize("shape", [SmoothstepBlend(), QuinticBlend(), PowerBlend(2.0), PowerBlend(3.0)])
+@pytest.mark.parametrize(
+    "shape", [SmoothstepBlend(), QuinticBlend(), PowerBlend(2.0), PowerBlend(3.0), CompactBlend(0.2)]
+)
 def test_smooth_blends_start_and_end_at_rest(shape):
     assert shape.rate(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist() == [0.0, 0.0]
 
@@ -61,6 +66,22 @@ def test_smooth_blends_start_and_end_at_rest(shape):
 def test_a_power_below_one_is_refused():
     with pytest.raises(ConfigError, match="at least 1"):
         PowerBlend(0.5)
+
+
+def test_a_compact_blend_has_no_weight_in_its_margins():
+    shape = CompactBlend(0.2)
+    s = torch.linspace(0.0, 1.0, 11, dtype=torch.float64)
+    assert shape.weight(s)[:3].tolist() == [0.0, 0.0, 0.0]
+    assert shape.weight(s)[-3:].tolist() == [1.0, 1.0, 1.0]
+    assert bool((shape.weight(s)[3:8].diff() > 0).all())
+    assert shape.rate(s)[[0, 1, 2, 8, 9, 10]].tolist() == [0.0] * 6
+    assert shape.reach == 0.8
+
+
+@pytest.mark.parametrize("margin", [-0.1, 0.5, float("nan")])
+def test_a_margin_that_leaves_no_middle_is_refused(margin):
+    with pytest.raises(ConfigError, match="margin"):
+        CompactBlend(margin)
 
 
 def paths(times: torch.Tensor) -> tuple[Path, Path]:

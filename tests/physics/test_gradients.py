@@ -10,8 +10,9 @@ import torch
 from analytic import DampedField, MorseField, triangle
 from torch.func import functional_call
 
+from neuralmd.ode.adjoints import ContinuousAdjoint
 from neuralmd.ode.solve import solve
-from neuralmd.ode.solvers import RK4, Adjoint, Dopri5, Midpoint, VelocityVerlet
+from neuralmd.ode.solvers import RK4, Dopri5, Midpoint, VelocityVerlet
 from neuralmd.system import PhaseState
 
 TIGHT = Dopri5(1e-10, 1e-11)
@@ -32,7 +33,7 @@ def gradients(field, times: torch.Tensor, solver) -> torch.Tensor:
     return torch.cat([part.reshape(-1) for part in found])
 
 
-def difference(times: torch.Tensor, solver, adjoint: Adjoint) -> float:
+def difference(times: torch.Tensor, solver, adjoint: ContinuousAdjoint) -> float:
     """Of the adjoint's gradients from the backpropagated ones, relative to the largest of these."""
     backpropagated = gradients(MorseField(), times, solver)
     adjoined = gradients(MorseField(), times, replace(solver, adjoint=adjoint))
@@ -42,7 +43,7 @@ def difference(times: torch.Tensor, solver, adjoint: Adjoint) -> float:
 @pytest.mark.parametrize(("solver", "order"), [(VelocityVerlet, 2), (Midpoint, 2), (RK4, 4)])
 @pytest.mark.parametrize("times", [FORWARD, FORWARD.flip(0)])
 def test_adjoint_agrees_with_backpropagation_to_the_order_of_the_solver(solver, order, times):
-    accurate = Adjoint("rk4", step=0.025)
+    accurate = ContinuousAdjoint("rk4", step=0.025)
     coarse, fine = (difference(times, solver(step), accurate) for step in (0.2, 0.1))
     assert coarse < 5e-3
     # rk4's next term of the error, of fifth order, still shows at these steps: 4.4 and 4.3 at 0.2 to 0.1 to 0.05
@@ -52,10 +53,10 @@ def test_adjoint_agrees_with_backpropagation_to_the_order_of_the_solver(solver, 
 @pytest.mark.parametrize(
     ("adjoint", "tolerance"),
     [
-        (Adjoint("rk4", step=0.1), 1e-6),
-        (Adjoint("midpoint", step=0.02), 1e-4),
-        (Adjoint("dopri5", rtol=1e-9, atol=1e-10), 1e-9),
-        (Adjoint("dopri5", rtol=1e-9, atol=1e-10, seminorm=False), 1e-9),
+        (ContinuousAdjoint("rk4", step=0.1), 1e-6),
+        (ContinuousAdjoint("midpoint", step=0.02), 1e-4),
+        (ContinuousAdjoint("dopri5", rtol=1e-9, atol=1e-10), 1e-9),
+        (ContinuousAdjoint("dopri5", rtol=1e-9, atol=1e-10, seminorm=False), 1e-9),
     ],
 )
 def test_every_adjoint_agrees_with_backpropagation_through_an_accurate_solve(adjoint, tolerance):
@@ -65,7 +66,7 @@ def test_every_adjoint_agrees_with_backpropagation_through_an_accurate_solve(adj
 def test_adjoint_works_for_a_field_with_friction():
     solver = RK4(0.05)
     backpropagated = gradients(DampedField(), FORWARD.flip(0), solver)
-    adjoined = gradients(DampedField(), FORWARD.flip(0), replace(solver, adjoint=Adjoint("rk4", step=0.05)))
+    adjoined = gradients(DampedField(), FORWARD.flip(0), replace(solver, adjoint=ContinuousAdjoint("rk4", step=0.05)))
     torch.testing.assert_close(adjoined, backpropagated, rtol=1e-5, atol=1e-5)
 
 
@@ -94,7 +95,7 @@ def test_backpropagation_agrees_with_finite_differences(solver):
 
 def test_adaptive_gradients_agree_with_finite_differences():
     field = MorseField()
-    for solver in (TIGHT, replace(TIGHT, adjoint=Adjoint("dopri5", rtol=1e-10, atol=1e-11))):
+    for solver in (TIGHT, replace(TIGHT, adjoint=ContinuousAdjoint("dopri5", rtol=1e-10, atol=1e-11))):
         slope = float(gradients(field, FORWARD, solver)[-1])  # with respect to the bond length
         losses = []
         for shift in (1e-4, -1e-4):
@@ -105,7 +106,7 @@ def test_adaptive_gradients_agree_with_finite_differences():
 
 def test_backward_can_run_twice_through_the_adjoint():
     field = MorseField()
-    loss = loss_of(field, triangle(), FORWARD, Dopri5(1e-8, 1e-9, adjoint=Adjoint("dopri5")))
+    loss = loss_of(field, triangle(), FORWARD, Dopri5(1e-8, 1e-9, adjoint=ContinuousAdjoint("dopri5")))
     first = torch.autograd.grad(loss, field.length, retain_graph=True)[0]
     assert torch.equal(first, torch.autograd.grad(loss, field.length)[0])
 
@@ -114,7 +115,7 @@ def test_the_seminorm_saves_evaluations_in_the_backward_pass():
     calls = []
     for seminorm in (True, False):
         field = MorseField()
-        adjoint = Adjoint("dopri5", rtol=1e-7, atol=1e-8, seminorm=seminorm)
+        adjoint = ContinuousAdjoint("dopri5", rtol=1e-7, atol=1e-8, seminorm=seminorm)
         loss = loss_of(field, triangle(), FORWARD, VelocityVerlet(0.2, adjoint=adjoint))
         count = []
         field.register_forward_hook(lambda *_, count=count: count.append(1))

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from neuralmd.fields.base import Field
 from neuralmd.fields.conservative import ConservativeField
+from neuralmd.ode.adjoints import ContinuousAdjoint
 from neuralmd.ode.solve import solve
-from neuralmd.ode.solvers import RK4, Adjoint, Dopri5, VelocityVerlet
+from neuralmd.ode.solvers import RK4, Dopri5, VelocityVerlet
 from neuralmd.system import PhaseState
 from neuralmd.units import ACCELERATION
 
@@ -128,7 +129,7 @@ def slopes(field: Field, solver) -> Tensor:
 def test_adjoint_backpropagation_and_finite_differences_agree_through_two_derivatives(make, solver):
     field = make()
     backpropagated = slopes(field, solver)
-    adjoined = slopes(field, replace(solver, adjoint=Adjoint("rk4", step=0.2)))
+    adjoined = slopes(field, replace(solver, adjoint=ContinuousAdjoint("rk4", step=0.2)))
     torch.testing.assert_close(adjoined, backpropagated, rtol=1e-3, atol=2e-5 * float(backpropagated.abs().max()))
     torch.manual_seed(1)
     parameters = list(field.parameters())

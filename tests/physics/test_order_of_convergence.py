@@ -10,12 +10,12 @@ import torch
 from analytic import DampedField, HarmonicField, MorseField, triangle
 
 from neuralmd.ode.solve import solve
-from neuralmd.ode.solvers import RK4, Dopri5, Midpoint, Solver, VelocityVerlet
+from neuralmd.ode.solvers import RK4, BlanesMoan, Dopri5, Midpoint, Solver, VelocityVerlet
 from neuralmd.system import PhaseState
 
 SPAN = 8.0
 ACCURATE = Dopri5(rtol=1e-10, atol=1e-11)
-ORDERS = [(VelocityVerlet, 2), (Midpoint, 2), (RK4, 4)]
+ORDERS = [(VelocityVerlet, 2), (BlanesMoan, 4), (Midpoint, 2), (RK4, 4)]
 
 
 def end_of(field, solver: Solver, span: float = SPAN) -> PhaseState:
@@ -43,7 +43,8 @@ def test_harmonic_oscillator(solver, order, span):
 def test_morse_molecule(solver, order):
     field = MorseField()
     exact = end_of(field, ACCURATE)
-    errors = [distance(end_of(field, solver(SPAN / n)), exact) for n in (40, 80)]
+    few = 10 if solver is BlanesMoan else 40  # its error at 80 steps is that of the accurate solution
+    errors = [distance(end_of(field, solver(SPAN / n)), exact) for n in (few, 2 * few)]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.2)
 
 
@@ -56,7 +57,7 @@ def test_friction(solver, order, span):
     assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.2)
 
 
-@pytest.mark.parametrize(("solver", "order"), [(VelocityVerlet, 2), (Midpoint, 2), (RK4, 4)])
+@pytest.mark.parametrize(("solver", "order"), ORDERS)
 def test_the_order_holds_between_the_steps_too(solver, order):
     field = HarmonicField()
     times = torch.tensor([0.0, 3.1415, SPAN], dtype=torch.float64)

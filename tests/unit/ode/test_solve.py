@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 from analytic import BrokenField, DampedField, ExplodingField, HarmonicField, MorseField, triangle
 
 from neuralmd.errors import ConfigError, SolverError
+from neuralmd.ode.adjoints import ContinuousAdjoint, ReversibleAdjoint
 from neuralmd.ode.solve import Statistics, solve
-from neuralmd.ode.solvers import RK4, Adjoint, Dopri5, Midpoint, VelocityVerlet
+from neuralmd.ode.solvers import RK4, BlanesMoan, Dopri5, Midpoint, VelocityVerlet
 from neuralmd.system import PhaseState
 
-ALL = [VelocityVerlet(0.25), RK4(0.25), Midpoint(0.25), Dopri5()]
+ALL = [VelocityVerlet(0.25), BlanesMoan(0.25), RK4(0.25), Midpoint(0.25), Dopri5()]
 every = pytest.mark.parametrize("solver", ALL, ids=lambda solver: type(solver).__name__)
 
 
@@ -38,7 +40,7 @@ def test_a_single_time_is_the_state(solver):
 
 
 @every
-@pytest.mark.parametrize("adjoint", [None, Adjoint("rk4", step=0.5), Adjoint("dopri5")])
+@pytest.mark.parametrize("adjoint", [None, ContinuousAdjoint("rk4", step=0.5), ContinuousAdjoint("dopri5")])
 def test_single_precision_stays_single(solver, adjoint):
     field = MorseField(dtype=torch.float32)
     adjoined = type(solver)(**{**vars(solver), "adjoint": adjoint})
@@ -48,7 +50,10 @@ def test_single_precision_stays_single(solver, adjoint):
     assert all(parameter.grad.dtype == torch.float32 for parameter in field.parameters())
 
 
-@pytest.mark.parametrize(("solver", "evaluations"), [(VelocityVerlet(0.25), 17), (RK4(0.25), 64), (Midpoint(0.25), 32)])
+@pytest.mark.parametrize(
+    ("solver", "evaluations"),
+    [(VelocityVerlet(0.25), 17), (BlanesMoan(0.25), 97), (RK4(0.25), 64), (Midpoint(0.25), 32)],
+)
 def test_counts_of_fixed_steps(solver, evaluations):
     statistics = solve(HarmonicField(), triangle(), times_of(0.0, 1.0, 4.0), solver).statistics
     assert statistics == Statistics(evaluations, accepted=16, rejected=0)
@@ -92,9 +97,18 @@ def test_a_free_particle_flies_straight(solver, span):
         torch.testing.assert_close(solution.positions[k], state.positions + time * state.velocities, rtol=0, atol=1e-12)
 
 
-def test_verlet_refuses_a_field_with_friction():
-    with pytest.raises(SolverError, match="DampedField reads velocities too: use rk4"):
-        solve(DampedField(), triangle(), times_of(0.0, 1.0), VelocityVerlet(0.1))
+@pytest.mark.parametrize("solver", ALL[:2])
+def test_a_splitting_method_refuses_a_field_with_friction(solver):
+    with pytest.raises(SolverError, match=rf"{solver.name} .* DampedField reads velocities too: use rk4"):
+        solve(DampedField(), triangle(), times_of(0.0, 1.0), solver)
+
+
+@pytest.mark.parametrize("solver", ALL[2:])
+def test_others_refuse_an_adjoint_that_undoes_their_steps(solver):
+    wrong = replace(solver)
+    object.__setattr__(wrong, "adjoint", ReversibleAdjoint())  # past the type checker, as a user's script can be
+    with pytest.raises(SolverError, match=f"the steps of {solver.name} cannot be undone"):
+        solve(MorseField(), triangle(), times_of(0.0, 1.0), wrong)
 
 
 @every
@@ -117,7 +131,7 @@ def test_refuses_a_state_that_is_not_finite(solver):
         solve(HarmonicField(), state, times_of(0.0, 1.0), solver)
 
 
-@pytest.mark.parametrize("solver", ALL[:3])
+@pytest.mark.parametrize("solver", ALL[:4])
 def test_divergence_at_fixed_steps_is_a_sentence(solver):
     positions = torch.tensor([[[2.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]]], dtype=torch.float64)
     state = PhaseState(positions, torch.zeros_like(positions))
@@ -156,14 +170,16 @@ def test_max_steps_counts_those_between_all_query_times():
 
 
 def test_a_failure_in_the_backward_pass_is_a_sentence():
-    solver = RK4(0.1, adjoint=Adjoint("dopri5", max_steps=3))
+    solver = RK4(0.1, adjoint=ContinuousAdjoint("dopri5", max_steps=3))
     solution = solve(HarmonicField(), triangle(), times_of(0.0, 50.0), solver)
     with pytest.raises(SolverError, match=r"the adjoint's dopri5 failed at t = .* 3 steps were not enough"):
         solution.positions.sum().backward()
 
 
 @every
-@pytest.mark.parametrize("adjoint", [Adjoint("rk4"), Adjoint("midpoint", step=0.1), Adjoint("dopri5")])
+@pytest.mark.parametrize(
+    "adjoint", [ContinuousAdjoint("rk4"), ContinuousAdjoint("midpoint", step=0.1), ContinuousAdjoint("dopri5")]
+)
 def test_no_combination_of_solver_and_adjoint_warns(solver, adjoint):
     adjoined = type(solver)(**{**vars(solver), "adjoint": adjoint})
     with warnings.catch_warnings():
@@ -172,14 +188,14 @@ def test_no_combination_of_solver_and_adjoint_warns(solver, adjoint):
 
 
 def test_statistics_leave_the_backward_pass_out():
-    solver = VelocityVerlet(0.25, adjoint=Adjoint("rk4", step=0.25))
+    solver = VelocityVerlet(0.25, adjoint=ContinuousAdjoint("rk4", step=0.25))
     solution = solve(HarmonicField(), triangle(), times_of(0.0, 1.0), solver)
     solution.positions.sum().backward()
     assert solution.statistics.evaluations == 5
 
 
 def test_bad_settings_are_refused():
-    for make in (VelocityVerlet, RK4, Midpoint):
+    for make in (VelocityVerlet, BlanesMoan, RK4, Midpoint):
         for step in (0.0, -1.0, float("nan"), float("inf")):
             with pytest.raises(ConfigError, match="positive and finite"):
                 make(step)
@@ -188,6 +204,8 @@ def test_bad_settings_are_refused():
     with pytest.raises(ConfigError, match="max_steps"):
         Dopri5(max_steps=0)
     with pytest.raises(ConfigError, match="chooses its own steps"):
-        Adjoint("dopri5", step=0.1)
+        ContinuousAdjoint("dopri5", step=0.1)
     with pytest.raises(ConfigError, match="step"):
-        Adjoint("rk4", step=-0.1)
+        ContinuousAdjoint("rk4", step=-0.1)
+    with pytest.raises(ConfigError, match="0 or more"):
+        ReversibleAdjoint(-1)
