@@ -25,6 +25,7 @@ class Evaluation:
         windows: Number of windows.
         velocity_source: Where the anchors' velocities come from.
         methods: The errors by method.
+        notes: What should be known of the anchors' velocities, a sentence each.
     """
 
     source: str
@@ -33,6 +34,7 @@ class Evaluation:
     windows: int
     velocity_source: VelocitySource
     methods: Mapping[str, HiddenFrameErrors]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -42,6 +44,7 @@ class Evaluation:
             "gap_fs": self.gap,
             "windows": self.windows,
             "velocities": str(self.velocity_source),
+            "notes": list(self.notes),
             "methods": {name: errors.to_dict() for name, errors in self.methods.items()},
         }
 
@@ -56,6 +59,7 @@ class Windows:
         starts: First anchor of each.
         stride: Frames from anchor to anchor.
         velocity_source: Where the velocities come from.
+        notes: What should be known of them, a sentence each.
     """
 
     source: str
@@ -63,6 +67,7 @@ class Windows:
     starts: Int[Tensor, " windows"]
     stride: int
     velocity_source: VelocitySource
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -95,4 +100,5 @@ def evaluate(
         windows=count,
         velocity_source=windows.velocity_source,
         methods=results,
+        notes=windows.notes,
     )

@@ -8,7 +8,7 @@ from typing import assert_never
 from neuralmd.errors import ConfigError
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.interpolators.bidirectional import BackwardODE, BidirectionalODE, ForwardODE
-from neuralmd.interpolators.recurrent import BidirectionalRNN, ForwardRNN
+from neuralmd.interpolators.recurrent import BackwardRNN, BidirectionalRNN, ForwardRNN
 from neuralmd.interpolators.splines import CubicHermite, Linear, NaturalCubicSpline, QuinticHermite
 from neuralmd.interpolators.whole_gap import WholeGapRNN
 
@@ -29,8 +29,8 @@ def splines() -> dict[str, Interpolator]:
 def directions(model: BidirectionalODE | ForwardRNN | BidirectionalRNN | WholeGapRNN) -> dict[str, Interpolator]:
     """The directions of a trained model, all with the same weights; the model itself comes last.
 
-    A neural ODE goes forward only, backward only, and both ways, blended; a bidirectional recurrent network forward
-    only and both ways; the others have one.
+    A neural ODE and a bidirectional recurrent network go forward only, backward only, and both ways, blended; the
+    others have one direction.
     """
     match model:
         case BidirectionalODE():
@@ -42,8 +42,12 @@ def directions(model: BidirectionalODE | ForwardRNN | BidirectionalRNN | WholeGa
         case ForwardRNN():
             return {f"{model.rollout.architecture.cell}_forward": model}
         case BidirectionalRNN():
-            cell = model.rollout.architecture.cell
-            return {f"{cell}_forward": ForwardRNN(model.rollout, model.boundary_frames).eval(), f"{cell}": model}
+            cell, rollout, frames = model.rollout.architecture.cell, model.rollout, model.boundary_frames
+            return {
+                f"{cell}_forward": ForwardRNN(rollout, frames).eval(),
+                f"{cell}_backward": BackwardRNN(rollout, frames).eval(),
+                f"{cell}": model,
+            }
         case WholeGapRNN():
             return {f"{model.architecture.cell}_whole_gap": model}
         case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -26,6 +26,9 @@ class HiddenFrameErrors:
         mae_per_position: The mean for each position in the gap, from the first hidden frame to the last [A].
         worst_window_mae: The mean of the worst window [A].
         seconds_per_frame: Wall-clock time for one rebuilt frame [s].
+        coverage: Part of all components that lie within their error bar; none for a method without error bars.
+        coverage_per_position: The part for each position in the gap.
+        error_bar: Mean half-width of the error bars [A].
     """
 
     mae: float
@@ -34,6 +37,9 @@ class HiddenFrameErrors:
     mae_per_position: list[float]
     worst_window_mae: float
     seconds_per_frame: float
+    coverage: float | None = None
+    coverage_per_position: list[float] | None = None
+    error_bar: float | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -66,16 +72,31 @@ def hidden_frame_errors(
     if len(starts) == 0:
         raise DataError(f"no window of stride {stride} fits: lower the stride or give more frames")
     dtype = next((parameter.dtype for parameter in interpolator.parameters()), torch.float64)
-    errors, seconds = [], 0.0
+    errors, bars, seconds = [], [], 0.0
     for chosen in starts.split(batch_size):
         window = cut(frames, chosen, stride, dtype, interpolator.context, interpolator.boundary_frames)
         began = time.perf_counter()
         path = interpolator(window.anchors, window.times)
         seconds += time.perf_counter() - began
         errors.append((path.positions - window.hidden).double().cpu())
+        if path.error_bars is not None:
+            bars.append(path.error_bars.double().cpu())
         if advance is not None:
             advance(sum(part.shape[1] for part in errors))
-    return _summarise(torch.cat(errors, dim=1), frames.system.symbols, seconds)
+    summary = _summarise(torch.cat(errors, dim=1), frames.system.symbols, seconds)
+    return _with_coverage(summary, torch.cat(errors, dim=1), torch.cat(bars, dim=1)) if bars else summary
+
+
+def _with_coverage(
+    summary: HiddenFrameErrors, errors: Float[Tensor, "time window atoms 3"], bars: Float[Tensor, "time window atoms"]
+) -> HiddenFrameErrors:
+    inside = (errors.abs() <= bars[..., None]).double()
+    return replace(
+        summary,
+        coverage=float(inside.mean()),
+        coverage_per_position=inside.mean((1, 2, 3)).tolist(),
+        error_bar=float(bars.mean()),
+    )
 
 
 def _summarise(errors: Float[Tensor, "time window atoms 3"], symbols: list[str], seconds: float) -> HiddenFrameErrors:

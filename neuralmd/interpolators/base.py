@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from neuralmd.data.anchors import Anchors
 from neuralmd.errors import DataError
@@ -21,10 +22,15 @@ class Path:
     Attributes:
         positions: x(t) [A].
         velocities: dx/dt of the same curve [A/fs].
+        accelerations: d^2x/dt^2 of the same curve [A/fs^2]; none where they did not come for nothing.
+        error_bars: Half-width of the interval that each component of an atom's position lies in with the probability
+            that the interpolator was calibrated for [A]; none without a calibration.
     """
 
     positions: Curves
     velocities: Curves
+    accelerations: Curves | None = None
+    error_bars: Float[Tensor, "time batch atoms"] | None = None
 
 
 class Interpolator(nn.Module, ABC):

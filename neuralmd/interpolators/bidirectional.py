@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -16,8 +18,10 @@ from neuralmd.fields.base import Field
 from neuralmd.interpolators.base import Interpolator, Path, clean_times
 from neuralmd.interpolators.blending import Blend, blend
 from neuralmd.interpolators.correction import PROBES, MismatchCorrection, NormalEquations, Solutions
+from neuralmd.interpolators.error_bars import ErrorBars
+from neuralmd.ode.grid import count_steps
 from neuralmd.ode.solve import Solution, solve
-from neuralmd.ode.solvers import Solver
+from neuralmd.ode.solvers import Dopri5, Solver
 from neuralmd.system import Curves, PhaseState, Times
 
 _FITTED_WINDOWS = 1024
@@ -43,7 +47,8 @@ class ForwardODE(Interpolator):
 
     def forward(self, anchors: Anchors, times: Times) -> Path:
         """The forward solution; see `Interpolator.forward`."""
-        return _forward_path(self.field, self.solver, anchors, clean_times(times, anchors.gap))
+        plan = _Plan.of(clean_times(times.cpu(), anchors.gap), anchors.gap, anchors.gap)
+        return _forward_path(self.field, self.solver, anchors, plan)
 
 
 class BackwardODE(Interpolator):
@@ -63,7 +68,8 @@ class BackwardODE(Interpolator):
 
     def forward(self, anchors: Anchors, times: Times) -> Path:
         """The backward solution, in order of increasing time; see `Interpolator.forward`."""
-        return _backward_path(self.field, self.solver, anchors, clean_times(times, anchors.gap))
+        plan = _Plan.of(clean_times(times.cpu(), anchors.gap), anchors.gap, anchors.gap)
+        return _backward_path(self.field, self.solver, anchors, plan)
 
 
 class BidirectionalODE(Interpolator):
@@ -77,6 +83,8 @@ class BidirectionalODE(Interpolator):
         blend: lambda.
         correction: What else the mismatch of the solutions tells; none for the blend alone, which is also what gaps
             get that it was not fitted for.
+        error_bars: How far the path may be from the truth; none for no error bars, which is also what gaps get that
+            they were not calibrated for.
 
     Reference:
         Winkler & Sauceda, Interpolation of Molecular Dynamics with Bi-Directional Neural Networks (2020).
@@ -85,22 +93,44 @@ class BidirectionalODE(Interpolator):
     needs_velocities: ClassVar[bool] = True
 
     def __init__(
-        self, field: Field, solver: Solver, blend: Blend, correction: MismatchCorrection | None = None
+        self,
+        field: Field,
+        solver: Solver,
+        blend: Blend,
+        correction: MismatchCorrection | None = None,
+        error_bars: ErrorBars | None = None,
     ) -> None:
         super().__init__()
         self.field = field
         self.solver = solver
         self.blend = blend
         self.correction = correction
+        self.error_bars = error_bars
 
     def forward(self, anchors: Anchors, times: Times) -> Path:
         """The blend and its derivative; see `Interpolator.forward`."""
         if self.correction is None or self.correction.fitted(anchors.gap) is None:
-            return self._join(*self.solutions(anchors, times), times, anchors.gap)
+            exact = clean_times(times.cpu(), anchors.gap)
+            # The disagreement is wanted everywhere, the solutions themselves only as far as the blend reads them.
+            reach = self.blend.reach if self._bars_of(anchors.gap) is None else 1.0
+            both = self._solve(anchors, exact, _span(self.solver, anchors.gap, reach))
+            return self._with_bars(self._join(*both, times, anchors.gap), both, exact / anchors.gap, anchors.gap)
         both = self.probed_solutions(anchors, times)
         path = self._join(both.forward, both.backward, times, anchors.gap)
         extra = self.correction(both, tuple(_accelerations(self.field, one) for one in (both.forward, both.backward)))
-        return Path(path.positions + extra.positions, path.velocities + extra.velocities)
+        corrected = Path(path.positions + extra.positions, path.velocities + extra.velocities)
+        return self._with_bars(corrected, (both.forward, both.backward), both.s, anchors.gap)
+
+    def _bars_of(self, gap: float) -> ErrorBars | None:
+        bars = self.error_bars
+        return None if bars is None or bars.known(gap) is None else bars
+
+    def _with_bars(self, path: Path, both: tuple[Path, Path], s: Times, gap: float) -> Path:
+        bars = self._bars_of(gap)
+        if bars is None:
+            return path
+        apart = both[1].positions - both[0].positions
+        return replace(path, error_bars=bars(gap, s.to(apart), apart))
 
     @override
     def remark(self, gap: float) -> str | None:
@@ -109,8 +139,12 @@ class BidirectionalODE(Interpolator):
         known = ", ".join(f"{fitted:.4g}" for fitted in self.correction.gaps.tolist())
         return f"the correction was fitted for gaps of {known} fs; these of {gap:.4g} fs get the blend alone"
 
+    @override
+    def extra_repr(self) -> str:
+        return f"solver={self.solver}, blend={self.blend}"
+
     def _join(self, forward: Path, backward: Path, times: Times, gap: float) -> Path:
-        s = clean_times(times, gap) / gap
+        s = clean_times(times.cpu(), gap) / gap
         return blend(forward, backward, self.blend.weight(s), self.blend.rate(s) / gap)
 
     def solutions(self, anchors: Anchors, times: Times) -> tuple[Path, Path]:
@@ -122,16 +156,20 @@ class BidirectionalODE(Interpolator):
             DataError: If the times do not lie in [0, gap] in increasing order.
             SolverError: If the ODE cannot be solved.
         """
-        exact = clean_times(times, anchors.gap)
+        return self._solve(anchors, clean_times(times.cpu(), anchors.gap), anchors.gap)
+
+    def _solve(self, anchors: Anchors, times: Times, span: float) -> tuple[Path, Path]:
+        """Both solutions; each beyond its span of time from its anchor [fs] is held at what it is there."""
+        plan = _Plan.of(times, anchors.gap, span)
         # With adaptive steps, each direction would depend on the other; with velocities, -v is not the way back.
         if self.solver.adaptive or self.field.depends_on_velocity:
-            forward = _forward_path(self.field, self.solver, anchors, exact)
-            return forward, _backward_path(self.field, self.solver, anchors, exact)
-        return _both_paths(self.field, self.solver, anchors, exact)
+            forward = _forward_path(self.field, self.solver, anchors, plan)
+            return forward, _backward_path(self.field, self.solver, anchors, plan)
+        return _both_paths(self.field, self.solver, anchors, plan)
 
     def probed_solutions(self, anchors: Anchors, times: Times) -> Solutions:
         """Both solutions at the given times and at the probes of a correction, from one solve."""
-        exact, gap = clean_times(times, anchors.gap), anchors.gap
+        exact, gap = clean_times(times.cpu(), anchors.gap), anchors.gap
         probes = gap * torch.tensor(PROBES, dtype=exact.dtype, device=exact.device)
         distinct, place = _distinct(torch.cat((exact, probes)), gap)
         forward, backward = self.solutions(anchors, distinct)
@@ -169,54 +207,74 @@ def fit_correction(model: BidirectionalODE, frames: Frames, part: Part) -> None:
 
 
 def _accelerations(field: Field, path: Path) -> Curves:
-    """dv/dt along a solution, for one more evaluation of the field at each time."""
+    """dv/dt along a solution: the solver's, or else by one more evaluation of the field at each time."""
+    if path.accelerations is not None:
+        return path.accelerations
     states = PhaseState(path.positions.flatten(0, 1), path.velocities.flatten(0, 1))
     return field(states).reshape(path.positions.shape)
 
 
 def _at(path: Path, index: Int[Tensor, " query"]) -> Path:
-    return Path(path.positions[index], path.velocities[index])
+    accelerations = None if path.accelerations is None else path.accelerations[index]
+    return Path(path.positions[index], path.velocities[index], accelerations)
 
 
-def _forward_path(field: Field, solver: Solver, anchors: Anchors, times: Times) -> Path:
-    schedule, index, _ = _schedule(times, anchors.gap)
-    return _pick(field, solve(field, anchors.start, schedule, solver), index)
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Times elapsed from either anchor that serve both directions, and where in them each direction's queries are.
+
+    The schedule always spans the whole gap, or the same part of it, so that the steps of a solve, and with them its
+    result at any time, do not depend on which other times are asked for.
+    """
+
+    schedule: Float[Tensor, " elapsed"]
+    ahead: Int[Tensor, " time"]
+    back: Int[Tensor, " time"]
+
+    @staticmethod
+    def of(times: Times, gap: float, span: float) -> _Plan:
+        """The plan for the given times, of which each direction reaches those within its span [fs]."""
+        ends = torch.tensor([0.0, span], dtype=times.dtype, device=times.device)
+        elapsed = torch.cat((ends, times.clamp(max=span), (gap - times).clamp(max=span)))
+        schedule, place = _distinct(elapsed, gap)
+        schedule[-1] = span
+        return _Plan(schedule, place[2 : 2 + len(times)], place[2 + len(times) :])
 
 
-def _backward_path(field: Field, solver: Solver, anchors: Anchors, times: Times) -> Path:
-    schedule, _, index = _schedule(times, anchors.gap)
-    return _pick(field, solve(field, anchors.end, anchors.gap - schedule, solver), index)
+def _span(solver: Solver, gap: float, reach: float) -> float:
+    """The time that covers a part of the gap in steps of the length that the whole gap would have [fs]."""
+    if isinstance(solver, Dopri5):
+        return reach * gap
+    steps = count_steps(gap, solver.step)
+    return gap * min(math.ceil(steps * reach - _ROUNDING), steps) / steps
 
 
-def _both_paths(field: Field, solver: Solver, anchors: Anchors, times: Times) -> tuple[Path, Path]:
+def _forward_path(field: Field, solver: Solver, anchors: Anchors, plan: _Plan) -> Path:
+    return _pick(field, solve(field, anchors.start, plan.schedule, solver), plan.ahead)
+
+
+def _backward_path(field: Field, solver: Solver, anchors: Anchors, plan: _Plan) -> Path:
+    return _pick(field, solve(field, anchors.end, anchors.gap - plan.schedule, solver), plan.back)
+
+
+def _both_paths(field: Field, solver: Solver, anchors: Anchors, plan: _Plan) -> tuple[Path, Path]:
     """Both directions in one solve: where f_theta = f_theta(x), going back in time is going forward with -v."""
-    schedule, ahead, back = _schedule(times, anchors.gap)
     start, end = anchors.start, anchors.end
     both = PhaseState(torch.cat((start.positions, end.positions)), torch.cat((start.velocities, end.velocities.neg())))
-    solution = solve(field, both, schedule, solver)
+    solution = solve(field, both, plan.schedule, solver)
     batch = len(start.positions)
-    forward = Path(solution.positions[ahead, :batch], solution.velocities[ahead, :batch])
-    return forward, Path(solution.positions[back, batch:], solution.velocities[back, batch:].neg())
+    x, v, a = solution.positions, solution.velocities, solution.accelerations
+    forward = Path(x[plan.ahead, :batch], v[plan.ahead, :batch], None if a is None else a[plan.ahead, :batch])
+    backward = Path(x[plan.back, batch:], v[plan.back, batch:].neg(), None if a is None else a[plan.back, batch:])
+    return forward, backward
 
 
 def _pick(field: Field, solution: Solution, index: Int[Tensor, " query"]) -> Path:
-    positions, velocities = solution.positions[index], solution.velocities[index]
-    if field.learns_velocity:
-        flat = PhaseState(positions.flatten(0, 1), velocities.flatten(0, 1))
-        velocities = field.velocity(flat).unflatten(0, positions.shape[:2])
-    return Path(positions, velocities)
-
-
-def _schedule(times: Times, gap: float) -> tuple[Float[Tensor, " elapsed"], Int[Tensor, " time"], Int[Tensor, " time"]]:
-    """Times elapsed from either anchor that serve both directions, and where in them each direction's queries are.
-
-    The schedule always spans the whole gap, so that the steps of a solve, and with them its result at any time, do
-    not depend on which other times are asked for.
-    """
-    ends = torch.tensor([0.0, gap], dtype=times.dtype, device=times.device)
-    schedule, place = _distinct(torch.cat((ends, times, gap - times)), gap)
-    schedule[-1] = gap
-    return schedule, place[2 : 2 + len(times)], place[2 + len(times) :]
+    path = _at(Path(solution.positions, solution.velocities, solution.accelerations), index)
+    if not field.learns_velocity:
+        return path
+    flat = PhaseState(path.positions.flatten(0, 1), path.velocities.flatten(0, 1))
+    return Path(path.positions, field.velocity(flat).unflatten(0, path.positions.shape[:2]))
 
 
 def _distinct(every: Float[Tensor, " query"], gap: float) -> tuple[Float[Tensor, " distinct"], Int[Tensor, " query"]]:

@@ -108,6 +108,28 @@ class ForwardRNN(Interpolator):
         return hermite(knots, step, exact)
 
 
+class BackwardRNN(Interpolator):
+    """A recurrent network that starts at the second anchor, with time and momenta reversed; the first is never seen.
+
+    Args:
+        rollout: The network.
+        boundary_frames: Consecutive fine frames that it reads from the anchor on.
+    """
+
+    def __init__(self, rollout: Rollout, boundary_frames: int = 1) -> None:
+        super().__init__()
+        self.rollout = rollout
+        self.boundary_frames = boundary_frames
+
+    def forward(self, anchors: Anchors, times: Times) -> Path:
+        """The states after the steps and the cubics between them; see `Interpolator.forward`."""
+        exact, gap = clean_times(times, anchors.gap), anchors.gap
+        step = step_length(gap, self.rollout.timestep)
+        reversed_frames = _reversed(after(anchors, self.boundary_frames))
+        knots = self.rollout(reversed_frames, _steps(gap - float(exact[0]), step), step)
+        return _in_time(hermite(knots, step, (gap - exact).flip(0)))
+
+
 class BidirectionalRNN(Interpolator):
     """The same network from both anchors, backward with time and momenta reversed, and the two solutions joined.
 
@@ -146,16 +168,15 @@ class BidirectionalRNN(Interpolator):
         """
         exact, gap = clean_times(times, anchors.gap), anchors.gap
         step = step_length(gap, self.rollout.timestep)
-        ahead, back = before(anchors, self.boundary_frames), after(anchors, self.boundary_frames)
+        ahead, back = before(anchors, self.boundary_frames), _reversed(after(anchors, self.boundary_frames))
         both = Boundary(
-            torch.cat((ahead.positions, back.positions.flip(0)), dim=1),
-            torch.cat((ahead.velocities, back.velocities.flip(0).neg()), dim=1),
+            torch.cat((ahead.positions, back.positions), dim=1), torch.cat((ahead.velocities, back.velocities), dim=1)
         )
         knots = self.rollout(both, _steps(max(float(exact[-1]), gap - float(exact[0])), step), step)
         batch = len(anchors.start.positions)
         forward = hermite(_part(knots, slice(batch)), step, exact)
         reverse = hermite(_part(knots, slice(batch, None)), step, (gap - exact).flip(0))
-        return forward, Path(reverse.positions.flip(0), reverse.velocities.flip(0).neg())
+        return forward, _in_time(reverse)
 
 
 def step_length(gap: float, timestep: float) -> float:
@@ -195,6 +216,16 @@ def _require(known: Boundary | None, count: int) -> Boundary:
             "boundary frames that it asks for, or train with model.boundary_frames=1"
         )
     return known
+
+
+def _reversed(known: Boundary) -> Boundary:
+    """Frames as they are if time runs backward."""
+    return Boundary(known.positions.flip(0), known.velocities.flip(0).neg())
+
+
+def _in_time(backward: Path) -> Path:
+    """A solution along which time runs backward, in order of increasing time."""
+    return Path(backward.positions.flip(0), backward.velocities.flip(0).neg())
 
 
 def _steps(time: float, step: float) -> int:

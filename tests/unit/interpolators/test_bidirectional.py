@@ -7,7 +7,7 @@ from analytic import BrokenField, DampedField, HarmonicField, MorseField, triang
 from neuralmd.data.anchors import Anchors
 from neuralmd.errors import SolverError
 from neuralmd.interpolators.bidirectional import BackwardODE, BidirectionalODE, ForwardODE
-from neuralmd.interpolators.blending import PowerBlend
+from neuralmd.interpolators.blending import CompactBlend, PowerBlend
 from neuralmd.ode.solve import solve
 from neuralmd.ode.solvers import RK4, Dopri5, VelocityVerlet
 from neuralmd.system import PhaseState
@@ -42,6 +42,20 @@ def test_both_directions_are_one_solve_of_a_double_batch(times):
     with torch.no_grad():
         BidirectionalODE(field, VelocityVerlet(0.2), PowerBlend())(anchors_of(HarmonicField()), times)
     assert (field.calls, field.configurations) == (21, 21 * 4)
+
+
+@pytest.mark.parametrize(("margin", "steps"), [(0.0, 20), (0.2, 16), (0.25, 15), (0.33, 14), (0.5 - 1e-9, 11)])
+def test_a_compact_blend_takes_fewer_evaluations_and_the_same_steps(margin, steps):
+    field, anchors, times = CountingField(), anchors_of(HarmonicField()), torch.linspace(0.0, GAP, 83)
+    blend = CompactBlend(margin)
+    model = BidirectionalODE(field, VelocityVerlet(0.2), blend)
+    with torch.no_grad():
+        path = model(anchors, times)
+        assert (field.calls, field.configurations) == (steps + 1, (steps + 1) * 4)
+        forward, backward = model.solutions(anchors, times)
+    weight = blend.weight(times.double() / GAP)[:, None, None, None]
+    whole = (1 - weight) * forward.positions + weight * backward.positions
+    torch.testing.assert_close(path.positions, whole, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("field", [MorseField(), DampedField()])

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import torch
+from springs import STEP, STRIDE, SYSTEM, Springs, thermostatted
 
-from neuralmd.data.trajectory import Trajectory
-from neuralmd.data.windows import Frames, Part, cut
+from neuralmd.data.windows import Part, cut
 from neuralmd.errors import DataError
 from neuralmd.evaluation.metrics import hidden_frame_errors
-from neuralmd.fields.base import Field
 from neuralmd.interpolators.bidirectional import BidirectionalODE, fit_correction
 from neuralmd.interpolators.blending import PowerBlend
 from neuralmd.interpolators.correction import MismatchCorrection
-from neuralmd.ode.solvers import VelocityVerlet
-from neuralmd.system import Accelerations, PhaseState, System
+from neuralmd.ode.solvers import RK4, VelocityVerlet
 
-SYSTEM = System.from_atomic_numbers([1] * 12)
-OMEGAS = torch.linspace(0.1, 0.6, 36, dtype=torch.float64).reshape(12, 3)
-STEP, STRIDE = 0.5, 20
 TRAIN, TEST = Part((range(4000),)), Part((range(4000, 5000),))
 
 
@@ -30,28 +24,6 @@ def _double_precision() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
-
-
-class Springs(Field):
-    """Every coordinate on a spring of its own, so that the velocities along a path point in many directions."""
-
-    def forward(self, state: PhaseState) -> Accelerations:
-        return -(OMEGAS**2) * state.positions
-
-
-def thermostatted(noise: float) -> Frames:
-    """Three atoms on springs; at every step all velocities are scaled by one random number near 1."""
-    rng = np.random.default_rng(0)
-    omegas = OMEGAS.numpy()
-    x, v = rng.normal(size=(12, 3)), omegas * rng.normal(size=(12, 3))
-    xs, vs = [], []
-    for _ in range(5000):
-        xs.append(x)
-        vs.append(v)
-        half = v * (1.0 + noise * rng.normal()) - 0.5 * STEP * omegas**2 * x
-        x = x + STEP * half
-        v = half - 0.5 * STEP * omegas**2 * x
-    return Frames.of(Trajectory.uniform(SYSTEM, np.array(xs), STEP, velocities=np.array(vs)))
 
 
 def corrected(gaps: tuple[float, ...] = (STRIDE * STEP,)) -> BidirectionalODE:
@@ -89,6 +61,19 @@ def test_other_gaps_get_the_blend_alone() -> None:
     both = model.probed_solutions(window.anchors, window.times)
     with pytest.raises(DataError, match="not fitted for gaps of 7 fs"):
         model.correction(both, (both.forward.positions, both.backward.positions))
+
+
+def test_it_costs_no_evaluation_where_the_solver_has_accelerations() -> None:
+    frames, model = thermostatted(0.0), corrected()
+    window, count = cut(frames, torch.tensor([4100]), STRIDE, torch.float64), []
+    model.correction.coefficients.fill_(0.01)
+    model.field.register_forward_hook(lambda _field, _given, found: count.append(len(found)))
+    path = model(window.anchors, window.times)
+    assert count == [2] * 21
+    model.solver = RK4(STEP / 4)
+    count.clear()
+    torch.testing.assert_close(model(window.anchors, window.times).velocities, path.velocities, rtol=0.05, atol=0.05)
+    assert count == [2] * 320 + [len(window.times)] * 2
 
 
 def test_a_part_without_a_window_is_refused() -> None:

@@ -15,7 +15,7 @@ from neuralmd.errors import ConfigError, DataError
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.interpolators.blending import LinearBlend, PowerBlend
 from neuralmd.interpolators.orientation import BodyFrame, LabFrame, Orientation
-from neuralmd.interpolators.recurrent import BidirectionalRNN, ForwardRNN, Rollout, step_length
+from neuralmd.interpolators.recurrent import BackwardRNN, BidirectionalRNN, ForwardRNN, Rollout, step_length
 from neuralmd.interpolators.recurrent_cells import Architecture, Cell
 from neuralmd.interpolators.splines import CubicHermite
 from neuralmd.interpolators.whole_gap import WholeGapRNN
@@ -143,6 +143,9 @@ def test_both_directions_are_those_of_each_alone() -> None:
     back = ForwardRNN(rollout)(reversed_in_time(anchors), (anchors.gap - TIMES).flip(0))
     close(backward.positions, back.positions.flip(0))
     close(backward.velocities, -back.velocities.flip(0))
+    alone = BackwardRNN(rollout)(anchors, TIMES)
+    close(backward.positions, alone.positions)
+    close(backward.velocities, alone.velocities)
 
 
 @pytest.mark.parametrize(

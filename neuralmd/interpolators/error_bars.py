@@ -1,0 +1,201 @@
+"""`ErrorBars`: how far a rebuilt atom may be from the truth, from the disagreement of the two solutions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuralmd.errors import ConfigError, DataError
+from neuralmd.system import Curves, System, Times
+
+_SAME_GAP = 1e-3
+"""Part of a gap by which it may differ from one that was calibrated."""
+
+_ROUNDING = 1e-9
+
+Spreads = Float[Tensor, "time batch atoms"]
+"""A length for each atom of each frame [A]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """What a calibration looks at: windows whose hidden frames are known.
+
+    Attributes:
+        errors: x_hat - x at the hidden frames, which are evenly spaced in the gap [A].
+        disagreement: x_bwd - x_fwd at the same times [A].
+    """
+
+    errors: Curves
+    disagreement: Curves
+
+
+class ErrorBars(nn.Module):
+    """Half-widths q such that |x_hat - x| <= q for a stated part of all components.
+
+    q_i(t) = Q_e(s) sigma_i(t),  sigma_i(t)^2 = alpha_e(s) + beta_e(s) |x_bwd,i - x_fwd,i|^2 / 3,  s = t / gap
+
+    for an atom i of element e. The disagreement of the two solutions needs no truth; alpha and beta are a regression of
+    the squared error on it, and Q is the quantile of |x_hat - x| / sigma that split conformal prediction takes, the
+    ceil((n + 1) level)-th smallest of n. All are calibrated at each hidden frame on windows that were not trained on,
+    and interpolated linearly in s between them; the bar is zero at both anchors. They belong to the length of the gap.
+
+    The coverage holds for windows that are exchangeable with the calibration's: the same molecule and conditions.
+
+    Args:
+        system: The molecule.
+        strides: Frames from anchor to anchor of the gaps that it will be calibrated for.
+        timestep: Time step of the calibration's frames [fs].
+        level: The stated part, in (0, 1).
+
+    Raises:
+        ConfigError: If the level is not in (0, 1).
+
+    Reference:
+        Lei et al., Distribution-free predictive inference for regression, J. Am. Stat. Assoc. 113 (2018) 1094,
+        arXiv 1604.04173, section 5.2 (locally weighted conformal inference).
+    """
+
+    gaps: Tensor
+    calibrated: Tensor
+    species: Tensor
+
+    def __init__(self, system: System, strides: Sequence[int], timestep: float, level: float = 0.9) -> None:
+        super().__init__()
+        if not 0.0 < level < 1.0:
+            raise ConfigError(f"the level of an error bar must be in (0, 1), but is {level}")
+        self.level, self.strides = level, tuple(strides)
+        elements, species = np.unique(system.atomic_numbers, return_inverse=True)
+        self.register_buffer("species", torch.as_tensor(species), persistent=False)
+        self.register_buffer("gaps", torch.tensor([k * timestep for k in strides], dtype=torch.float64))
+        self.register_buffer("calibrated", torch.zeros(len(strides), dtype=torch.bool))
+        for index, stride in enumerate(strides):
+            # alpha, beta, Q for each element at all k / K; Q of whole frames is in the last row.
+            self.register_buffer(f"table_{index}", torch.zeros(len(elements) + 1, 3, stride + 1))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the bars."""
+        return self._table(0).dtype
+
+    def known(self, gap: float) -> int | None:
+        """Index of the calibration for gaps of this length [fs]; none if there is none."""
+        close = ((self.gaps - gap).abs() < _SAME_GAP * gap) & self.calibrated
+        found = torch.nonzero(close).flatten().tolist()
+        return found[0] if found else None
+
+    def forward(self, gap: float, s: Times, disagreement: Curves) -> Spreads:
+        """The half-width q of each atom [A].
+
+        Args:
+            gap: Time from anchor to anchor [fs].
+            s: Times as parts of the gap.
+            disagreement: x_bwd - x_fwd at these times [A].
+
+        Raises:
+            DataError: If it was not calibrated for this gap.
+        """
+        index = self._index(gap)
+        table = self._at(index, s.to(disagreement))[:-1][self.species]
+        return table[:, 2].T[:, None] * self._sigma(table, disagreement)
+
+    def of_frames(self, gap: float, s: Times, disagreement: Curves) -> Float[Tensor, "time batch"]:
+        """The bar of whole frames: the root mean square error over all components is below it for the stated part.
+
+        Arguments and errors are those of `forward`.
+        """
+        index = self._index(gap)
+        table = self._at(index, s.to(disagreement))
+        sigma = self._sigma(table[:-1][self.species], disagreement)
+        return table[-1, 2][:, None] * sigma.square().mean(-1).sqrt()
+
+    @torch.no_grad()
+    def calibrate(self, stride: int, residuals: Residuals) -> None:
+        """Take the errors of known windows as the measure, at one of its strides.
+
+        Raises:
+            DataError: If it is none of its strides, or the windows are too few for the level.
+        """
+        if stride not in self.strides:
+            raise DataError(f"error bars are for strides {', '.join(map(str, self.strides))}, but {stride} came")
+        self.require(stride, residuals.errors.shape[1])
+        index = self.strides.index(stride)
+        table = torch.zeros_like(self._table(index))
+        table[:, :, 1:-1] = self._fit(residuals).to(table)
+        self._table(index).copy_(table)
+        self.calibrated[index] = True
+
+    def require(self, stride: int, windows: int) -> None:
+        """Raise DataError unless so many windows are enough for the level."""
+        fewest = math.ceil(self.level / (1.0 - self.level) - _ROUNDING)
+        if windows < fewest:
+            raise DataError(
+                f"an error bar of level {self.level:g} needs at least {fewest} windows of stride {stride} in the "
+                f"validation part, but there are {windows}: give more frames, or a larger data.validation_fraction"
+            )
+
+    def _fit(self, residuals: Residuals) -> Float[Tensor, "rows 3 hidden"]:
+        errors, apart = residuals.errors.double(), residuals.disagreement.double()
+        distance = apart.square().mean(-1)
+        rows, sigma = [], torch.zeros_like(distance)
+        for element in range(int(self.species.max()) + 1):
+            atoms = self.species == element
+            alpha, beta = _regress(errors[:, :, atoms].square().mean(-1), distance[:, :, atoms])
+            sigma[:, :, atoms] = (alpha[:, None, None] + beta[:, None, None] * distance[:, :, atoms]).sqrt()
+            scores = (errors[:, :, atoms].abs() / sigma[:, :, atoms, None]).flatten(1)
+            rows.append(torch.stack((alpha, beta, _quantile(scores, self.level))))
+        whole = errors.square().mean((-1, -2)).sqrt() / sigma.square().mean(-1).sqrt()
+        nothing = torch.zeros(len(whole), dtype=whole.dtype, device=whole.device)
+        rows.append(torch.stack((nothing, nothing, _quantile(whole, self.level))))
+        return torch.stack(rows)
+
+    def _index(self, gap: float) -> int:
+        index = self.known(gap)
+        if index is None:
+            raise DataError(f"the error bars were not calibrated for gaps of {gap:g} fs")
+        return index
+
+    def _table(self, index: int) -> Tensor:
+        return self.get_buffer(f"table_{index}")
+
+    def _at(self, index: int, s: Times) -> Float[Tensor, "rows 3 time"]:
+        """The table at any times, linear in s between hidden frames."""
+        table = self._table(index).to(s)
+        place = s * (table.shape[-1] - 1)
+        left = place.floor().clamp(max=table.shape[-1] - 2)
+        share = place - left
+        return (1.0 - share) * table[..., left.long()] + share * table[..., left.long() + 1]
+
+    @staticmethod
+    def _sigma(table: Float[Tensor, "atoms 3 time"], disagreement: Curves) -> Spreads:
+        distance = disagreement.square().mean(-1)
+        return (table[:, 0].T[:, None] + table[:, 1].T[:, None] * distance).sqrt()
+
+
+def _regress(
+    squares: Float[Tensor, "time window atoms"], distances: Float[Tensor, "time window atoms"]
+) -> tuple[Float[Tensor, " time"], Float[Tensor, " time"]]:
+    """alpha, beta >= 0 of squares ~ alpha + beta distances at each time, by least squares."""
+    y, x = squares.flatten(1), distances.flatten(1)
+    mean_x, mean_y = x.mean(1), y.mean(1)
+    spread = (x - mean_x[:, None]).square().mean(1)
+    common = ((x - mean_x[:, None]) * (y - mean_y[:, None])).mean(1)
+    tiny = torch.finfo(y.dtype).tiny
+    steepest = mean_y / mean_x.clamp(min=tiny)
+    beta = torch.minimum((common / spread.clamp(min=tiny)).clamp(min=0.0), steepest)
+    # A floor keeps sigma positive where both solutions happen to agree.
+    alpha = (mean_y - beta * mean_x).clamp(min=tiny).maximum(1e-4 * mean_y)
+    return alpha, beta
+
+
+def _quantile(scores: Float[Tensor, "time n"], level: float) -> Float[Tensor, " time"]:
+    """The ceil((n + 1) level)-th smallest score at each time."""
+    count = scores.shape[1]
+    rank = min(math.ceil((count + 1) * level - _ROUNDING), count)
+    return scores.kthvalue(rank, dim=1).values

@@ -1,0 +1,49 @@
+"""Consecutive gaps of a coarse trajectory, filled by a method and woven with their anchors."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from neuralmd.data.trajectory import Trajectory
+from neuralmd.data.windows import Frames, cut
+from neuralmd.interpolators.base import Interpolator
+
+
+@torch.no_grad()
+def fill(method: Interpolator, known: Trajectory, gaps: range, stride: int) -> dict[str, np.ndarray]:
+    """The fine frames from the first gap's anchor up to, without it, the last gap's second anchor.
+
+    Args:
+        method: What fills the gaps.
+        known: Coarse frames of one segment, with those around the gaps that the method wants to see.
+        gaps: The frames of it at which the gaps begin.
+        stride: Frames from one anchor to the next in what comes out.
+
+    Returns:
+        `positions` [A] and, where the coarse frames have them, `velocities` [A/fs]. Anchors are copied.
+
+    Raises:
+        DataError: If the method lacks something.
+        SolverError: If an ODE cannot be solved.
+    """
+    parameter = next(method.parameters(), torch.zeros((), dtype=torch.float64))
+    frames = Frames.of(known, parameter.device, velocities_needed=method.needs_velocities)
+    starts = torch.arange(gaps.start, gaps.stop)
+    anchors = cut(frames, starts, 1, parameter.dtype, method.context).anchors
+    times = torch.arange(1, stride, dtype=parameter.dtype, device=parameter.device) * (anchors.gap / stride)
+    path = method(anchors, times)
+    rows = slice(gaps.start, gaps.stop)
+    arrays = {"positions": _weave(known.positions[rows], path.positions)}
+    if known.velocities is not None:
+        arrays["velocities"] = _weave(known.velocities[rows], path.velocities)
+    return arrays
+
+
+def _weave(
+    anchors: Float[np.ndarray, "gaps atoms 3"], hidden: Float[torch.Tensor, "time gaps atoms 3"]
+) -> Float[np.ndarray, "frames atoms 3"]:
+    """Each gap's first anchor followed by its hidden frames."""
+    rebuilt = hidden.double().cpu().numpy().transpose(1, 0, 2, 3)
+    return np.concatenate((anchors[:, None], rebuilt), axis=1).reshape(-1, *anchors.shape[1:])

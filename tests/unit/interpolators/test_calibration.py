@@ -1,0 +1,74 @@
+"""Error bars of the bidirectional neural ODE: calibrated on one part, they cover another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from springs import STEP, STRIDE, SYSTEM, Springs, thermostatted
+
+from neuralmd.data.windows import Frames, Part, cut
+from neuralmd.errors import DataError
+from neuralmd.evaluation.metrics import hidden_frame_errors
+from neuralmd.interpolators.bidirectional import BidirectionalODE, fit_correction
+from neuralmd.interpolators.blending import CompactBlend, PowerBlend
+from neuralmd.interpolators.calibration import calibrate_error_bars
+from neuralmd.interpolators.correction import MismatchCorrection
+from neuralmd.interpolators.error_bars import ErrorBars
+from neuralmd.ode.solvers import VelocityVerlet
+
+TRAIN, VALIDATION, TEST = (Part((range(*span),)) for span in ((0, 2000), (2000, 3500), (3500, 5000)))
+
+
+@pytest.fixture(autouse=True)
+def _double_precision() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(scope="module")
+def frames() -> Frames:
+    return thermostatted(0.01)
+
+
+@pytest.mark.parametrize("corrects", [False, True])
+def test_the_bars_cover_what_they_say(frames: Frames, corrects: bool) -> None:
+    correction = MismatchCorrection(SYSTEM, (STRIDE * STEP,)) if corrects else None
+    bars = ErrorBars(SYSTEM, (STRIDE,), STEP)
+    model = BidirectionalODE(Springs(), VelocityVerlet(STEP), PowerBlend(3.0), correction, bars)
+    starts = TEST.starts(STRIDE, 3)
+    assert hidden_frame_errors(model, frames, starts, STRIDE).coverage is None
+    fit_correction(model, frames, TRAIN)
+    calibrate_error_bars(model, frames, VALIDATION)
+    errors = hidden_frame_errors(model, frames, starts, STRIDE)
+    # The springs have no temperature of their own: their energy drifts from part to part, and the errors with it.
+    assert errors.coverage == pytest.approx(0.9, abs=0.05)
+    assert errors.coverage_per_position is not None
+    # The last hidden frame of the backward solution is exact here: its error and its bar are rounding.
+    assert all(abs(part - 0.9) < 0.08 for part in errors.coverage_per_position[:-1])
+    assert errors.error_bar is not None
+    assert errors.error_bar < 4 * errors.rmse
+
+
+def test_bars_need_both_solutions_where_the_blend_reads_one(frames: Frames) -> None:
+    """A blend of compact support leaves most of a solution out, but its disagreement is the bar."""
+    bars = ErrorBars(SYSTEM, (STRIDE,), STEP)
+    model = BidirectionalODE(Springs(), VelocityVerlet(STEP), CompactBlend(), None, bars)
+    window = cut(frames, TEST.starts(STRIDE, STRIDE)[:4], STRIDE, torch.float64)
+    before = model(window.anchors, window.times)
+    calibrate_error_bars(model, frames, VALIDATION)
+    after = model(window.anchors, window.times)
+    torch.testing.assert_close(before.positions, after.positions, rtol=0, atol=1e-12)
+    assert after.error_bars is not None
+    forward, backward = model.solutions(window.anchors, window.times)
+    s = window.times / window.anchors.gap
+    expected = bars(window.anchors.gap, s, backward.positions - forward.positions)
+    torch.testing.assert_close(after.error_bars, expected)
+
+
+def test_too_short_a_part_is_refused(frames: Frames) -> None:
+    model = BidirectionalODE(Springs(), VelocityVerlet(STEP), PowerBlend(3.0), None, ErrorBars(SYSTEM, (STRIDE,), STEP))
+    with pytest.raises(DataError, match="at least 9 windows of stride 20"):
+        calibrate_error_bars(model, frames, Part((range(25),)))
