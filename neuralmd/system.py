@@ -61,6 +61,10 @@ class System:
         if not bool(np.all(np.isfinite(self.masses) & (self.masses > 0))):
             raise DataError("masses must be positive and finite [amu]")
 
+    def __repr__(self) -> str:
+        cell = f", cell periodic along {int(self.pbc.sum())} of 3 vectors" if self.pbc.any() else ""
+        return f"System({self.formula}, {self.atoms} {'atom' if self.atoms == 1 else 'atoms'}{cell})"
+
     @classmethod
     def from_atomic_numbers(cls, atomic_numbers: Sequence[int] | Int[np.ndarray, " atoms"]) -> Self:
         """A molecule without a cell, with the standard atomic weights as masses."""
@@ -112,6 +116,10 @@ class PhaseState:
             raise ValueError(
                 f"positions {tuple(self.positions.shape)} and velocities {tuple(self.velocities.shape)} differ in shape"
             )
+
+    def __repr__(self) -> str:
+        batch, atoms, _ = self.positions.shape
+        return f"PhaseState(batch {batch}, {atoms} atoms, {str(self.positions.dtype).removeprefix('torch.')})"
 
     def to(self, target: torch.device | torch.dtype) -> PhaseState:
         """The same state on another device or in another precision."""

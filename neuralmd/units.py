@@ -26,3 +26,9 @@ ASE_TIME: Final = KINETIC_ENERGY**0.5
 
 WAVENUMBER_PERIOD: Final = 33356.40951981521
 """cm^-1 times fs: a wave of n cm^-1 has a period of WAVENUMBER_PERIOD / n fs."""
+
+BOHR: Final = 0.529177210903
+"""1 bohr in A."""
+
+ATOMIC_TIME: Final = 0.024188843265857
+"""The atomic unit of time, hbar / hartree, in fs."""

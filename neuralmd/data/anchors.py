@@ -47,3 +47,7 @@ class Anchors:
     context: Float[Tensor, "knots batch atoms 3"] | None = None
     before: Boundary | None = None
     after: Boundary | None = None
+
+    def __repr__(self) -> str:
+        batch, atoms, _ = self.start.positions.shape
+        return f"Anchors(gap {self.gap:.6g} fs, batch {batch}, {atoms} atoms)"

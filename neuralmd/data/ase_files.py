@@ -1,16 +1,23 @@
-"""Trajectory files of ASE: extended XYZ and .traj, read and written block by block."""
+"""Trajectory files through ASE, frames as its `Atoms`: what all of them share, and ASE's own .traj."""
 
 from __future__ import annotations
 
 import contextlib
-import io
-import re
 from abc import abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from neuralmd.data.ase_frames import block_of, fields_of, header_of, images_of, segments_of, system_of
+from neuralmd.data.ase_frames import (
+    block_of,
+    fields_of,
+    header_of,
+    images_of,
+    system_of,
+    take_velocities,
+    velocities_unread,
+)
+from neuralmd.data.clocks import KEYS, Clocks
+from neuralmd.data.declared import AS_IT_IS, Declared, VelocityUnit
 from neuralmd.data.files import (
     AtomicFile,
     FileHeader,
@@ -21,40 +28,53 @@ from neuralmd.data.files import (
     writing,
 )
 from neuralmd.data.segments import SegmentLog, clip, settle
-from neuralmd.data.trajectory import Segment, Trajectory
+from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource
 from neuralmd.errors import DataError
 from neuralmd.units import ASE_TIME
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-_CLOCK_KEY: Final = re.compile(rb'(?:^|\s)(time_fs|timestep_fs|segment)=([^\s"]+)')
-_CLOCK_KEYS: Final = ("time_fs", "timestep_fs", "segment")
-
 
 class AseReader(TrajectoryReader):
-    """What the readers of both formats share: frames that ASE has read become a block."""
+    """What all readers through ASE share: frames that ASE has read become a block."""
 
+    velocity_unit = VelocityUnit.ASE
     _kind: str
     _path: Path
+    _declared: Declared
 
     @abstractmethod
     def _images(self, start: int, stop: int) -> list[Atoms]:
         """The frames from start up to stop, as ASE reads them."""
 
-    def _begin(self, stated: tuple[Segment, ...] | None, timestep: float | None, frames: int) -> None:
+    def _begin(self, stated: tuple[Segment, ...] | None, frames: int) -> None:
         """Take everything but the frames from the file's first frame and its times."""
-        self.segments = settle(stated, timestep, frames, self._path)
+        self.segments = settle(stated, self._declared.timestep, frames, self._path)
         first = self._images(0, 1)[0]
         self.system = system_of(first)
         self.fields = fields_of(first)
         self.metadata, self.velocity_source = header_of(first)
+        self._column = velocities_unread(first)
+        if self._column is None:
+            return
+        if self._declared.velocity_unit is None:
+            told = f"the column {self._column} is not read, since it states no unit: give --velocity-unit"
+            self.notes = (*self.notes, f"{told} (data.velocity_unit)")
+            self._column = None
+        else:
+            self.velocity_unit = self._declared.velocity_unit
+            self.fields |= {"velocities"}
+            self.velocity_source = VelocitySource.STORED
 
     def read(self, start: int, stop: int) -> Trajectory:
         """The frames from start up to stop."""
         check_range(start, stop, self.frames, self._path)
         with reading(self._path, self._kind):
-            arrays = block_of(self._images(start, stop), start, self.system, self.fields, self._path)
+            images = self._images(start, stop)
+            if self._column is not None:
+                take_velocities(images, self._column, self.velocity_unit, self.system)
+            arrays = block_of(images, start, self.system, self.fields, self._path)
         return Trajectory(
             self.system,
             arrays["positions"],
@@ -67,44 +87,19 @@ class AseReader(TrajectoryReader):
         )
 
 
-class XyzReader(AseReader):
-    """Reads extended or plain XYZ. Opening scans the file once for where each frame begins."""
-
-    def __init__(self, path: Path, *, timestep: float | None = None) -> None:
-        self._path, self._kind = path, "extended XYZ"
-        with contextlib.ExitStack() as stack, reading(path, self._kind):
-            self._file = stack.enter_context(path.open("rb"))
-            self._offsets, clocks = _scan(self._file, path)
-            self._begin(segments_of(clocks, path), timestep, len(clocks))
-            stack.pop_all()
-
-    def _images(self, start: int, stop: int) -> list[Atoms]:
-        import ase.io
-
-        if start == stop:
-            return []
-        self._file.seek(self._offsets[start])
-        text = self._file.read(self._offsets[stop] - self._offsets[start]).decode()
-        return list(ase.io.iread(io.StringIO(text), index=":", format="extxyz"))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
 class AseTrajReader(AseReader):
     """Reads ASE's own .traj."""
 
-    def __init__(self, path: Path, *, timestep: float | None = None) -> None:
+    def __init__(self, path: Path, declared: Declared = AS_IT_IS) -> None:
         from ase.io.trajectory import TrajectoryReader as AseTrajectory
 
-        self._path, self._kind = path, "an ASE .traj"
+        self._path, self._kind, self._declared = path, "an ASE .traj", declared
         with contextlib.ExitStack() as stack, reading(path, self._kind):
             # Opened here, since ASE leaves a file open that it cannot read.
             self._raw = stack.enter_context(path.open("rb"))
             self._file = AseTrajectory(self._raw)
             frames = len(self._file)
-            self._begin(self._stated_segments(frames) if frames else None, timestep, frames)
+            self._begin(self._stated_segments(frames) if frames else None, frames)
             stack.pop_all()
 
     def _stated_segments(self, frames: int) -> tuple[Segment, ...] | None:
@@ -114,14 +109,17 @@ class AseTrajReader(AseReader):
         if step is not None and last.get("segment") == first.get("segment"):
             return (Segment(0, frames, float(step)),)
         if {"time_fs", "timestep_fs"} & first.keys():
-            return segments_of([self._clock(i) for i in range(frames)], self._path)
+            clocks = Clocks()
+            for index in range(frames):
+                clocks.add(self._clock(index))
+            return clocks.segments(self._path)
         description = cast("dict[str, Any]", self._file.description or {})
         if "md-type" in description and "timestep" in description:
             return (Segment(0, frames, description["timestep"] * description.get("interval", 1) * ASE_TIME),)
         return None
 
     def _clock(self, index: int) -> dict[str, Any]:
-        return {key: value for key, value in self._images(index, index + 1)[0].info.items() if key in _CLOCK_KEYS}
+        return {key: value for key, value in self._images(index, index + 1)[0].info.items() if key in KEYS}
 
     def _images(self, start: int, stop: int) -> list[Atoms]:
         return [cast("Atoms", self._file[i]) for i in range(start, stop)]
@@ -181,21 +179,6 @@ class AseWriter(TrajectoryWriter):
         self._target.discard()
 
 
-class XyzWriter(AseWriter):
-    """Writes extended XYZ, with ASE's eight decimals."""
-
-    def _open(self) -> None:
-        self._file = self._target.part.open("w", encoding="utf-8")
-
-    def _write(self, images: list[Atoms]) -> None:
-        from ase.io.extxyz import write_extxyz
-
-        write_extxyz(self._file, images)
-
-    def _close(self) -> None:
-        self._file.close()
-
-
 class AseTrajWriter(AseWriter):
     """Writes ASE's own .traj."""
 
@@ -213,28 +196,3 @@ class AseTrajWriter(AseWriter):
         if not self._raw.closed:
             with contextlib.closing(self._raw):
                 self._file.close()
-
-
-def _scan(file: BinaryIO, path: Path) -> tuple[list[int], list[Mapping[str, Any]]]:
-    """Where each frame begins, and the end of the last; and the keys of each comment line that tell time."""
-    offsets, clocks = [0], []
-    atoms = None
-    while header := file.readline().strip():
-        index = len(clocks)
-        if not header.isdigit():
-            raise DataError(f"{path}: frame {index} should begin with its number of atoms, but has {header[:40]!r}")
-        count = int(header)
-        atoms = count if atoms is None else atoms
-        if count != atoms:
-            raise DataError(
-                f"{path}: the atoms change in frame {index}: it has {count}, frame 0 has {atoms}; "
-                "keep one molecule, in one order, in a file"
-            )
-        clocks.append({key.decode(): float(value) for key, value in _CLOCK_KEY.findall(file.readline())})
-        rows = [file.readline() for _ in range(count)]
-        if not rows or (not rows[-1].endswith(b"\n") and len(rows[-1].split()) < 4):
-            raise DataError(f"{path} is truncated in frame {index}: cut it before that frame")
-        offsets.append(file.tell())
-    if any(line.strip() for line in file):
-        raise DataError(f"{path} has an empty line after frame {len(clocks) - 1}, but more text after it: remove it")
-    return offsets, clocks

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -18,8 +18,8 @@ from urllib.parse import parse_qsl, urlencode
 import numpy as np
 from jaxtyping import Float, Int
 
+from neuralmd.data.declared import VelocityUnit
 from neuralmd.data.files import FileHeader, check_finite
-from neuralmd.data.segments import from_lengths, from_times
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource
 from neuralmd.errors import DataError
 from neuralmd.system import System
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 _CELL_TOLERANCE = 1e-6
+_VELOCITY_COLUMNS = ("velocities", "velocity", "velo", "vel")
 
 
 def system_of(atoms: Atoms) -> System:
@@ -56,28 +57,20 @@ def header_of(atoms: Atoms) -> tuple[dict[str, str], VelocitySource | None]:
     return metadata, VelocitySource(str(atoms.info.get("velocity_source", VelocitySource.STORED)))
 
 
-def segments_of(infos: Sequence[Mapping[str, Any]], path: Path) -> tuple[Segment, ...] | None:
-    """The segments that the frames' keys state; none if they state no time.
+def velocities_unread(atoms: Atoms) -> str | None:
+    """The column of velocities that ASE has read as a nameless array, where the frame has no momenta; else none."""
+    found = [
+        name for name in _VELOCITY_COLUMNS if name in atoms.arrays and np.shape(atoms.arrays[name]) == (len(atoms), 3)
+    ]
+    return found[0] if found and not atoms.has("momenta") else None
 
-    Args:
-        infos: For every frame its time_fs, timestep_fs and segment, as far as they are there.
-        path: The file, for messages.
 
-    Raises:
-        DataError: If only some frames state their time, or the times are not uniform.
-    """
-    for key in ("time_fs", "timestep_fs", "segment"):
-        count = sum(key in info for info in infos)
-        if 0 < count < len(infos):
-            raise DataError(f"{path}: only {count} of {len(infos)} frames state {key}; all must, or none")
-    if not infos or not {"time_fs", "timestep_fs"} & infos[0].keys():
-        return None
-    if "timestep_fs" not in infos[0]:
-        return from_times(np.array([float(info["time_fs"]) for info in infos]), path)
-    numbers = np.array([int(info.get("segment", 0)) for info in infos])
-    bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1), len(infos)]
-    steps = [float(infos[start]["timestep_fs"]) for start in bounds[:-1]]
-    return from_lengths(np.diff(bounds).tolist(), steps)
+def take_velocities(images: Sequence[Atoms], column: str, unit: VelocityUnit, system: System) -> None:
+    """Turn a column of velocities into momenta in all frames that have it."""
+    for atoms in images:
+        if column in atoms.arrays:
+            velocities = np.asarray(atoms.arrays[column], dtype=np.float64) * unit.factor
+            atoms.set_momenta(velocities * system.masses[:, None] * ASE_TIME)
 
 
 def block_of(

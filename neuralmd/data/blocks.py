@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import itertools
-import json
-import os
-import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from jaxtyping import Float
 
+from neuralmd.data.work_folder import WorkFolder
 from neuralmd.errors import DataError
-
-_SETTINGS: Final = "settings.json"
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +68,12 @@ class BlockFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._folder = WorkFolder(path)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a request to go on with; a kill may have left the folder without one, and then empty."""
+        return self._folder.begun
 
     def begin(self, request: Mapping[str, object]) -> None:
         """Start an empty folder for a request that JSON can hold.
@@ -82,11 +81,7 @@ class BlockFolder:
         Raises:
             DataError: If it cannot be written.
         """
-        try:
-            self.path.mkdir(exist_ok=True)
-        except OSError as error:
-            raise DataError(f"cannot write {self.path}: {error.strerror}") from error
-        self._write(self.path / _SETTINGS, json.dumps(request, indent=1).encode())
+        self._folder.begin(request)
 
     def check(self, request: Mapping[str, object]) -> None:
         """Check that the folder was begun for the same request.
@@ -94,24 +89,7 @@ class BlockFolder:
         Raises:
             DataError: If it was not; the message names what differs.
         """
-        path = self.path / _SETTINGS
-        try:
-            begun = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} is missing or damaged: start anew with --overwrite") from error
-        if not isinstance(begun, dict):
-            raise DataError(f"{path} does not hold the settings of a simulation: start anew with --overwrite")
-        differences = [*_differences(begun, json.loads(json.dumps(request)))]
-        if differences:
-            raise DataError(
-                f"{self.path} was begun with {'; '.join(differences)}: resume with what it was begun with, "
-                "or start anew with --overwrite"
-            )
-
-    @property
-    def begun(self) -> bool:
-        """Whether there is a request to go on with; a kill may have left the folder without one, and then empty."""
-        return self.path.is_dir() and any(not name.name.endswith(".tmp") for name in self.path.iterdir())
+        self._folder.check(request)
 
     def read(self, index: int) -> Block:
         """Read a block.
@@ -160,7 +138,7 @@ class BlockFolder:
             chain=end.chain,
             generator=np.array(end.generator),
         )
-        self._write(self._path(index), content.getvalue())
+        self._folder.write(self._path(index).name, content.getvalue())
 
     def remove(self) -> None:
         """Remove the folder and all that is in it.
@@ -168,45 +146,7 @@ class BlockFolder:
         Raises:
             DataError: If something of it cannot be removed: the next simulation would take old blocks for its own.
         """
-        if not self.path.exists():
-            return
-        try:
-            shutil.rmtree(self.path)
-        except OSError as error:
-            raise DataError(f"{self.path} cannot be removed ({error.strerror}): remove it by hand") from error
+        self._folder.remove()
 
     def _path(self, index: int) -> Path:
         return self.path / f"block-{index:06d}.npz"
-
-    def _write(self, path: Path, content: bytes) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            try:
-                with temporary.open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise DataError(
-                    f"the disk is full: {path} could not be written; what was written before is safe: "
-                    "free some space and go on with --resume"
-                ) from error
-            raise DataError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _differences(begun: Mapping[str, object], now: Mapping[str, object], prefix: str = "") -> Iterator[str]:
-    """What differs between two nested mappings; long values are only named."""
-    for key in sorted({*begun, *now}):
-        before, after = begun.get(key), now.get(key)
-        if before == after:
-            continue
-        if isinstance(before, dict) and isinstance(after, dict):
-            yield from _differences(before, after, f"{prefix}{key}.")
-        elif isinstance(before, list) or isinstance(after, list):
-            yield f"other {prefix}{key}"
-        else:
-            yield f"{prefix}{key} {before} (now {after})"

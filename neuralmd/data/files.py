@@ -6,8 +6,6 @@ import contextlib
 import errno
 import os
 import sys
-import zipfile
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +16,9 @@ from typing import Final, Self
 import numpy as np
 from jaxtyping import Float
 
+from neuralmd.data.declared import LengthUnit, VelocityUnit
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource
-from neuralmd.errors import DataError
+from neuralmd.errors import DataError, NeuralMDError
 from neuralmd.system import System
 
 FIELDS: Final = frozenset({"velocities", "forces", "energies"})
@@ -27,19 +26,6 @@ FIELDS: Final = frozenset({"velocities", "forces", "energies"})
 
 _BLOCK_BYTES: Final = 32 * 2**20
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_UNREADABLE: Final = (
-    OSError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    AssertionError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 class TrajectoryReader(ABC):
@@ -51,6 +37,10 @@ class TrajectoryReader(ABC):
         fields: Which of velocities, forces and energies the file holds.
         velocity_source: Where the velocities come from; none if there are none.
         metadata: What made the trajectory.
+        notes: What was assumed because the file does not say it, a sentence each.
+        length_unit: What the file's lengths were taken to be in.
+        velocity_unit: What the file's velocities were taken to be in.
+        unwrapped: Whether the file itself says in which periodic image each atom is.
     """
 
     system: System
@@ -58,6 +48,10 @@ class TrajectoryReader(ABC):
     fields: frozenset[str]
     velocity_source: VelocitySource | None
     metadata: dict[str, str]
+    notes: tuple[str, ...] = ()
+    length_unit: LengthUnit = LengthUnit.ANGSTROM
+    velocity_unit: VelocityUnit = VelocityUnit.ANGSTROM_PER_FS
+    unwrapped: bool = False
 
     @property
     def frames(self) -> int:
@@ -230,6 +224,7 @@ def writing(writer: TrajectoryWriter, path: Path) -> Iterator[None]:
         # HDF5 reports some failures without an errno, in words only.
         full = (isinstance(error, OSError) and error.errno in _NO_ROOM) or os.strerror(errno.ENOSPC) in str(error)
         reason = "the disk is full, make room" if full else _first_line(error)
+        reason += "; is the disk full?" if "write error" in reason else ""
         raise DataError(f"{path} cannot be written ({reason}); nothing of it was kept") from error
 
 
@@ -238,7 +233,9 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a library raises on a damaged file into one DataError."""
     try:
         yield
-    except _UNREADABLE as error:
+    except NeuralMDError:
+        raise
+    except Exception as error:
         raise DataError(
             f"{path} cannot be read as {kind} ({_first_line(error)}): is it damaged, truncated or another format?"
         ) from error

@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Num
 
 from neuralmd.data import h5md_layout as layout
+from neuralmd.data.declared import AS_IT_IS, Declared
 from neuralmd.data.files import (
     AtomicFile,
     FileHeader,
@@ -36,6 +37,7 @@ from neuralmd.data.files import (
     writing,
 )
 from neuralmd.data.h5md_units import factor
+from neuralmd.data.probe import require_survivor
 from neuralmd.data.segments import SegmentLog, clip, settle
 from neuralmd.data.trajectory import Trajectory
 from neuralmd.errors import DataError
@@ -47,32 +49,39 @@ _FORCE: Final = factor(layout.ELEMENTS["forces"][2], "force")
 class H5mdReader(TrajectoryReader):
     """Reads an H5MD file, neuralmd's own or another program's, block by block."""
 
-    def __init__(self, path: Path, *, timestep: float | None = None) -> None:
+    def __init__(self, path: Path, declared: Declared = AS_IT_IS) -> None:
         self._path = path
         with contextlib.ExitStack() as stack, reading(path, _KIND):
-            self._file = stack.enter_context(h5py.File(path, "r"))
+            require_survivor(path, _KIND, _look_into)
+            self._file = stack.enter_context(h5py.File(path, "r", rdcc_nbytes=layout.CACHE))
             atoms = layout.particles(self._file)
             position = layout.group(atoms, "position")
             frames = len(layout.dataset(position, "value"))
-            self.system = layout.read_system(atoms)
-            self.segments = settle(layout.read_segments(self._file, position), timestep, frames, path)
-            self._values = self._open_values(atoms, frames)
+            self.system = layout.read_system(atoms, declared.length_unit)
+            stated = layout.read_segments(self._file, position)
+            self.segments = settle(stated, declared.timestep, frames, path)
+            self._values = self._open_values(atoms, frames, declared)
             self._image = None if "image" not in atoms else layout.dataset(layout.group(atoms, "image"), "value")
+            self.unwrapped = self._image is not None
             self.fields = frozenset(self._values.keys() - {"positions"})
             self.metadata, source = layout.read_parameters(self._file)
             self.velocity_source = source if "velocities" in self.fields else None
             stack.pop_all()
 
-    def _open_values(self, atoms: h5py.Group, frames: int) -> dict[str, tuple[h5py.Dataset, float]]:
+    def _open_values(self, atoms: h5py.Group, frames: int, declared: Declared) -> dict[str, tuple[h5py.Dataset, float]]:
         """Each array's dataset and the factor of its unit."""
+        given = {"length": declared.length_unit, "velocity": declared.velocity_unit}
+        self.length_unit = declared.length_unit or self.length_unit
+        self.velocity_unit = declared.velocity_unit or self.velocity_unit
         found: dict[str, tuple[h5py.Dataset, float]] = {}
         for name, (place, quantity, _) in layout.ELEMENTS.items():
             if place in atoms:
                 values = layout.dataset(layout.group(atoms, place), "value")
-                found[name] = values, layout.unit_of(values, quantity)
+                found[name] = values, layout.unit_of(values, quantity, given.get(quantity))
         if (energies := layout.energies(self._file, atoms)) is not None:
             found["energies"] = energies, layout.unit_of(energies, "energy")
         for name, (values, _) in found.items():
+            layout.require_stored(values)
             expected = (frames,) if name == "energies" else (frames, self.system.atoms, 3)
             if values.shape != expected:
                 raise DataError(f"{self._path}: {values.name} should have the shape {expected}, but has {values.shape}")
@@ -102,6 +111,14 @@ class H5mdReader(TrajectoryReader):
         self._file.close()
 
 
+def _look_into(path: Path) -> None:
+    """Visit all that reading the file begins with, and its first and last frame."""
+    with h5py.File(path, "r") as file:
+        for values in layout.numbers(file):
+            if values.ndim and len(values):
+                _ = values[0], values[-1]
+
+
 class H5mdWriter(TrajectoryWriter):
     """Writes an H5MD file block by block."""
 
@@ -111,7 +128,7 @@ class H5mdWriter(TrajectoryWriter):
         self._log = SegmentLog(header.timestep)
         self._file: h5py.File | None = None
         with writing(self, path):
-            self._file = h5py.File(self._target.part, "w")
+            self._file = h5py.File(self._target.part, "w", rdcc_nbytes=layout.CACHE)
             self._streams = layout.write_layout(self._file, header)
             self._reserve(0)
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from neuralmd import __version__
+from neuralmd.data.declared import LengthUnit, VelocityUnit
 from neuralmd.data.files import FileHeader
 from neuralmd.data.h5md_units import factor
 from neuralmd.data.segments import from_lengths, from_times
@@ -26,11 +27,19 @@ ELEMENTS: Final = {
 }
 """Array -> (its group, what it measures, the unit that is written)."""
 
+CACHE: Final = 2**20
+"""Bytes of chunks that HDF5 may keep of each dataset; its own choice is eight times as much."""
+
 _PARAMETERS: Final = "parameters/neuralmd"
 _CHUNK_BYTES: Final = 2**18
 _CLOCK_CHUNK: Final = 4096
 _OVERHEAD: Final = 2**17
 _CHUNK_OVERHEAD: Final = 512
+_LARGE: Final = 2**28
+_MOST_COMPRESSED: Final = 100
+_SAME_UNIT: Final = 1e-4
+_CELLS_AT_ONCE: Final = 2**16
+_CELL_TOLERANCE: Final = 1e-6
 
 
 def dataset(parent: h5py.Group, name: str) -> h5py.Dataset:
@@ -57,16 +66,39 @@ def group(parent: h5py.Group, name: str) -> h5py.Group:
     return found
 
 
-def unit_of(values: h5py.Dataset, quantity: str) -> float:
+def numbers(file: h5py.File) -> list[h5py.Dataset]:
+    """All datasets of a file that hold numbers, each once."""
+    found: list[h5py.Dataset] = []
+
+    def take(_: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu":
+            found.append(item)
+
+    file.visititems(take)
+    return found
+
+
+def unit_of(values: h5py.Dataset, quantity: str, given: LengthUnit | VelocityUnit | None = None) -> float:
     """The factor from the dataset's unit to the package's.
 
+    Args:
+        values: The dataset.
+        quantity: What it measures.
+        given: The unit that the user says it is in; it must not contradict the file.
+
     Raises:
-        DataError: If the unit is missing or not known.
+        DataError: If the unit is not stated by anyone, not known, or stated differently.
     """
-    unit = values.attrs.get("unit")
+    unit, where = values.attrs.get("unit"), f"{values.file.filename}: {values.name}"
     if unit is None:
-        raise DataError(f"{values.file.filename} does not state the unit of {values.name}: add the attribute 'unit'")
-    return factor(unit.decode() if isinstance(unit, bytes) else str(unit), quantity)
+        if given is not None:
+            return given.factor
+        option = f" or give --{quantity}-unit (data.{quantity}_unit)" if quantity in {"length", "velocity"} else ""
+        raise DataError(f"{where} does not state its unit: add the attribute 'unit'{option}")
+    stated = unit.decode() if isinstance(unit, bytes) else str(unit)
+    if given is not None and abs(factor(stated, quantity) / given.factor - 1.0) > _SAME_UNIT:
+        raise DataError(f"{where} states the unit {stated}, but {given} was given: leave --{quantity}-unit out")
+    return factor(stated, quantity)
 
 
 def particles(file: h5py.File) -> h5py.Group:
@@ -88,8 +120,8 @@ def energies(file: h5py.File, atoms: h5py.Group) -> h5py.Dataset | None:
     return None
 
 
-def read_system(atoms: h5py.Group) -> System:
-    """The atoms and the box of a particles group.
+def read_system(atoms: h5py.Group, length_unit: LengthUnit | None = None) -> System:
+    """The atoms and the box of a particles group; `length_unit` is what the box is in where the file does not say it.
 
     Raises:
         DataError: If there are no atomic numbers, they change with time, or the cell does.
@@ -104,11 +136,11 @@ def read_system(atoms: h5py.Group) -> System:
         masses = np.asarray(stored[()], dtype=np.float64)
         if "unit" in stored.attrs:
             masses = masses * unit_of(stored, "mass")
-    cell, pbc = _read_box(atoms)
+    cell, pbc = _read_box(atoms, length_unit)
     return System(system.atomic_numbers, masses, cell, pbc)
 
 
-def _read_box(atoms: h5py.Group) -> tuple[np.ndarray, np.ndarray]:
+def _read_box(atoms: h5py.Group, length_unit: LengthUnit | None) -> tuple[np.ndarray, np.ndarray]:
     box = atoms.get("box")
     if not isinstance(box, h5py.Group):
         return np.zeros((3, 3)), np.zeros(3, dtype=bool)
@@ -117,17 +149,26 @@ def _read_box(atoms: h5py.Group) -> tuple[np.ndarray, np.ndarray]:
     edges = box.get("edges")
     if edges is None:
         return np.zeros((3, 3)), pbc
-    fixed = isinstance(edges, h5py.Dataset)
-    values = edges if fixed else dataset(group(box, "edges"), "value")
-    cells = np.asarray(values[()], dtype=np.float64) * unit_of(values, "length")
-    cells = cells[None] if fixed else cells
-    changed = np.abs(cells - cells[:1]).reshape(len(cells), -1).max(axis=1, initial=0.0) > 1e-6
-    if changed.any():
-        raise DataError(
-            f"{atoms.file.filename} has a cell that changes from frame 0 to {int(changed.argmax())}: "
-            "only a constant cell is supported; simulate at constant volume"
-        )
-    return np.diag(cells[0]) if cells[0].ndim == 1 else cells[0], pbc
+    if isinstance(edges, h5py.Dataset):
+        cell = np.asarray(edges[()], dtype=np.float64) * unit_of(edges, "length", length_unit)
+    else:
+        values = dataset(group(box, "edges"), "value")
+        cell = _constant_cell(values) * unit_of(values, "length", length_unit)
+    return np.diag(cell) if cell.ndim == 1 else cell, pbc
+
+
+def _constant_cell(values: h5py.Dataset) -> Float[np.ndarray, "..."]:
+    """The one cell of all frames, read in blocks."""
+    first = np.asarray(values[0], dtype=np.float64)
+    for start in range(0, len(values), _CELLS_AT_ONCE):
+        block = np.asarray(values[start : start + _CELLS_AT_ONCE], dtype=np.float64)
+        changed = np.abs(block - first).reshape(len(block), -1).max(axis=1) > _CELL_TOLERANCE
+        if changed.any():
+            raise DataError(
+                f"{values.file.filename} has a cell that changes from frame 0 to {start + int(changed.argmax())}: "
+                "only a constant cell is supported; simulate at constant volume"
+            )
+    return first
 
 
 def read_segments(file: h5py.File, position: h5py.Group) -> tuple[Segment, ...] | None:
@@ -204,6 +245,16 @@ def write_segments(file: h5py.File, segments: Iterable[Segment]) -> None:
     own["segment_length"] = np.array([s.length for s in kept], dtype=np.int64)
     own["segment_timestep"] = np.array([s.timestep for s in kept])
     own["segment_timestep"].attrs["unit"] = "fs"
+
+
+def require_stored(values: h5py.Dataset) -> None:
+    """Raise DataError where a dataset declares much more than the file holds: it would be read as endless zeros."""
+    declared, stored = values.size * values.dtype.itemsize, values.id.get_storage_size()
+    if declared > _LARGE and declared > _MOST_COMPRESSED * stored:
+        raise DataError(
+            f"{values.file.filename}: {values.name} declares {values.shape}, {declared} bytes, but {stored} bytes "
+            "of it are in the file: is it damaged?"
+        )
 
 
 def read_values(values: h5py.Dataset, start: int, stop: int, scale: float) -> Float[np.ndarray, "frames ..."]:

@@ -6,9 +6,8 @@ import re
 from typing import Final
 
 from neuralmd.errors import DataError
-from neuralmd.units import HARTREE, KCAL_PER_MOL
+from neuralmd.units import BOHR, HARTREE, KCAL_PER_MOL
 
-_BOHR: Final = 0.529177210903
 _JOULE: Final = 1.0 / 1.602176634e-19
 _MOLE: Final = _JOULE * 4184.0 / KCAL_PER_MOL
 
@@ -20,8 +19,8 @@ _SYMBOLS: Final[dict[str, tuple[float, str]]] = {
     "nm": (10.0, "length"),
     "pm": (1e-2, "length"),
     "m": (1e10, "length"),
-    "Bohr": (_BOHR, "length"),
-    "bohr": (_BOHR, "length"),
+    "Bohr": (BOHR, "length"),
+    "bohr": (BOHR, "length"),
     "fs": (1.0, "time"),
     "ps": (1e3, "time"),
     "ns": (1e6, "time"),

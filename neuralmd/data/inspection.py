@@ -11,28 +11,15 @@ from neuralmd.data.files import TrajectoryReader, block_length
 from neuralmd.data.order import OrderTest, check_order, require_trajectory, sample_length
 from neuralmd.data.tally import Tally
 from neuralmd.data.trajectory import Segment, VelocitySource
-from neuralmd.units import ASE_TIME, WAVENUMBER_PERIOD
+from neuralmd.data.unit_checks import about_lengths, about_velocities, check_units
+from neuralmd.units import WAVENUMBER_PERIOD
 
-__all__ = ["Inspection", "inspect", "require_trajectory"]
+__all__ = ["Inspection", "check_units", "inspect", "require_trajectory"]
 
 _DRIFT: Final = 0.5
 _JUMP: Final = 3.0
-_HOT: Final = 1e4
-_RESOLVED: Final = 0.5
-"""Correlation of consecutive displacements above which central differences follow the velocities closely."""
-
-_ROUGHLY_RESOLVED: Final = 0.3
-"""The same, above which they still have the size of the velocities."""
-
-_BOHR_PER_ATOMIC_TIME: Final = 0.02418884326586 / 0.529177210903
-_UNITS: Final = {
-    "ASE's units": ASE_TIME,
-    "atomic units": _BOHR_PER_ATOMIC_TIME,
-    "nm/ps": 1e2,
-    "A/ps": 1e3,
-    "m/s": 1e5,
-}
-"""Unit of velocity -> the number that 1 A/fs is in it."""
+_UNCLEAR: Final = 0.4
+"""Part of a cell vector; an atom that moves by half of one from frame to frame may as well have moved the other way."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +40,7 @@ class Inspection:
         duration: Time that the segments span together [fs].
         highest_wavenumber: 1 / (2 c dt), the fastest oscillation that the spacing resolves [cm^-1].
         suspicions: What is suspicious, a sentence each.
+        notes: What was assumed because the file does not say it, a sentence each.
     """
 
     formula: str
@@ -68,6 +56,7 @@ class Inspection:
     duration: float
     highest_wavenumber: float
     suspicions: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def inspect(reader: TrajectoryReader) -> Inspection:
@@ -103,9 +92,11 @@ def inspect(reader: TrajectoryReader) -> Inspection:
             *_about_order(order, reader.frames),
             *_about_time(reader.segments),
             *_about_positions(tally),
-            *_about_velocities(tally, mean),
+            *about_velocities(tally, mean, reader.velocity_unit),
+            *about_lengths(reader),
             *(f"{name} hold NaN or infinity, first in frame {frame}" for name, frame in tally.not_finite.items()),
         ),
+        notes=reader.notes,
     )
 
 
@@ -149,6 +140,11 @@ def _about_positions(tally: Tally) -> list[str]:
             f"an atom jumps by {tally.crossing.value:.2f} of a cell vector after frame {tally.crossing.frame}, "
             "to a periodic image: unwrap the positions"
         )
+    elif tally.crossing.value > _UNCLEAR:
+        found.append(
+            f"an atom moves by {tally.crossing.value:.2f} of a cell vector after frame {tally.crossing.frame}, too far "
+            "to tell which periodic image is meant: store frames more often, or unwrapped positions"
+        )
     elif step.value > _JUMP and step.value > 10.0 * rms:
         found.append(
             f"an atom jumps by {step.value:.1f} A after frame {step.frame}, where {rms:.2g} A is usual: "
@@ -160,35 +156,3 @@ def _about_positions(tally: Tally) -> list[str]:
             "subtract it, unless it diffuses by intent"
         )
     return found
-
-
-def _about_velocities(tally: Tally, temperature: float | None) -> list[str]:
-    found = []
-    if temperature is not None and temperature > _HOT:
-        found.append(f"a temperature of {temperature:.3g} K: are velocities in A/fs, and is the time step right?")
-    stored, mixed, central = tally.moments
-    if not (np.isfinite(tally.moments).all() and stored > 0 and central > 0):
-        return found
-    after, before_after = tally.products
-    resolved, slope, correlation = before_after / after, mixed / central, mixed / np.sqrt(stored * central)
-    if resolved > _RESOLVED and correlation < 0.7:
-        found.append(
-            f"the stored velocities do not follow the positions (correlation {correlation:.2f} with central "
-            "differences): are they of the same frames and atoms?"
-        )
-    elif resolved > _ROUGHLY_RESOLVED and correlation > 0.5:
-        if not 2 / 3 < slope < 1.5:
-            found.append(_about_factor(float(slope)))
-    elif stored < 0.1 * central:
-        # Where fast modes are not resolved, true velocities are larger than central differences, never much smaller.
-        found.append(_about_factor(float(np.sqrt(stored / central))))
-    return found
-
-
-def _about_factor(factor: float) -> str:
-    unit = min(_UNITS, key=lambda name: abs(np.log(factor / _UNITS[name])))
-    hint = f"they are probably in {unit}" if abs(np.log(factor / _UNITS[unit])) < np.log(1.5) else "check their unit"
-    return (
-        f"the stored velocities are {factor:.3g} times those of the positions: {hint}; "
-        "expected A/fs (or the time step is wrong by that factor)"
-    )

@@ -24,6 +24,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
+from neuralmd.data.declared import AS_IT_IS, Declared
 from neuralmd.data.files import (
     AtomicFile,
     FileHeader,
@@ -69,11 +70,11 @@ Arrays = Mapping[str, np.ndarray]
 class NpzReader(TrajectoryReader):
     """Reads an .npz file with MD17's keys; it lies in memory as a whole."""
 
-    def __init__(self, path: Path, *, timestep: float | None = None) -> None:
+    def __init__(self, path: Path, declared: Declared = AS_IT_IS) -> None:
         self._path = path
         with reading(path, _KIND):
             arrays = _load(path)
-            self._trajectory = _trajectory(arrays, timestep, path)
+            self._trajectory = _trajectory(arrays, declared.timestep, path)
         self.system = self._trajectory.system
         self.segments = self._trajectory.segments
         found = {
@@ -135,12 +136,13 @@ class NpzWriter(TrajectoryWriter):
 def _load(path: Path) -> dict[str, np.ndarray]:
     """The known arrays of the file, after a look at the sizes that it declares."""
     with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if entry.file_size > _LARGE and entry.file_size > _MOST_COMPRESSED * max(entry.compress_size, 1):
-                raise DataError(
-                    f"{path}: {entry.filename} would grow from {entry.compress_size} to {entry.file_size} bytes, "
-                    "as no trajectory does; it is not read"
-                )
+        entries = [entry for entry in archive.infolist() if Path(entry.filename).stem in _READ]
+        size, compressed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
+        if size > _LARGE and size > _MOST_COMPRESSED * max(compressed, 1):
+            raise DataError(
+                f"{path}: its arrays would grow from {compressed} to {size} bytes, as no trajectory does; "
+                "it is not read"
+            )
     with np.load(path, allow_pickle=False) as file:
         if {"old_indices", "coords"} & set(file.files):
             raise DataError(

@@ -20,6 +20,7 @@ from neuralmd.data.thermostats import (
     dynamics,
     generator_from_json,
     generator_to_json,
+    set_rotating,
     thermalise,
 )
 from neuralmd.errors import DataError
@@ -87,8 +88,11 @@ class Simulation:
         atoms.set_positions(state.positions)
         atoms.set_momenta(state.momenta)
         generator, chain = generator_from_json(state.generator), state.chain.copy()
+        if first == settings.equilibration and settings.rotates:
+            set_rotating(atoms, settings.rotation_temperature, generator)
         integrator = dynamics(atoms, self._bath(equilibrating=equilibrating), generator, chain)
-        limit = _BLOWN_UP * 0.5 * BOLTZMANN * settings.temperature * degrees_of_freedom(atoms)
+        freedom = degrees_of_freedom(atoms, rotates=settings.rotates)
+        limit = _BLOWN_UP * 0.5 * BOLTZMANN * max(settings.temperature, settings.rotation_temperature) * freedom
         frames: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []
         for step in range(first + 1, last + 1):
             try:
@@ -118,7 +122,8 @@ class Simulation:
     def _bath(self, *, equilibrating: bool) -> Bath:
         settings = self.settings
         ensemble = "bussi" if equilibrating and settings.ensemble == "nve" else settings.ensemble
-        return Bath(ensemble, settings.temperature, settings.thermostat_time, settings.timestep)
+        rotates = settings.rotates and not equilibrating
+        return Bath(ensemble, settings.temperature, settings.thermostat_time, settings.timestep, rotates)
 
     def _failure(self, where: str, error: RuntimeError) -> str:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()

@@ -37,7 +37,7 @@ def simulate(
     atoms: Atoms,
     calculator: Calculator,
     settings: SimulationSettings,
-    output: Path,
+    output: Path | str,
     *,
     resume: bool = False,
     overwrite: bool = False,
@@ -61,11 +61,12 @@ def simulate(
     Raises:
         ConfigError: If the settings name another method than the calculator's.
         DataError: If the output exists or cannot be written, OUTPUT.blocks exists or was begun with other settings, the
-            structure cannot be simulated, the calculator fails, or the simulation blows up.
+            structure cannot be simulated, or not rotate, the calculator fails, or the simulation blows up.
         KeyboardInterrupt: On Ctrl-C, with a message that says how to go on.
     """
     check_engine(calculator, settings.method)
-    _check_structure(atoms)
+    output = Path(output)
+    _check_structure(atoms, settings)
     simulation = Simulation(atoms.copy(), calculator, settings)
     _writer(simulation, output, overwrite=overwrite).abandon()  # finds a bad output before the simulation, not after it
     folder = _folder(simulation, output, resume=resume, overwrite=overwrite)
@@ -162,13 +163,18 @@ def _system(atoms: Atoms) -> System:
     return System(atoms.numbers.astype(np.int64), atoms.get_masses(), np.array(atoms.cell), np.array(atoms.pbc))
 
 
-def _check_structure(atoms: Atoms) -> None:
+def _check_structure(atoms: Atoms, settings: SimulationSettings) -> None:
     if len(atoms) < 2:
         raise DataError(f"a simulation needs at least two atoms, but {len(atoms)} came")
     if atoms.constraints:
         raise DataError("the structure has constraints, which a simulation would not keep: remove them")
     if not np.isfinite(atoms.positions).all():
         raise DataError("the structure has positions that are not finite")
+    if settings.rotates and atoms.pbc.any():
+        raise DataError(
+            f"a periodic structure cannot rotate, but rotation_temperature is {settings.rotation_temperature:g} K: "
+            "leave it at 0"
+        )
 
 
 def _no_progress(done: int) -> None:

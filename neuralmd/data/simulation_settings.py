@@ -20,6 +20,9 @@ class SimulationSettings:
         method: What computes the forces: "gfn2-xtb", "gfn1-xtb", or any other name for a calculator of your own.
         ensemble: "nve", "bussi", "langevin" or "nose-hoover".
         temperature: T [K]. In an nve run, that of the equilibration, which a Bussi thermostat does.
+        rotation_temperature: T of the rotation that a free molecule is given after equilibration [K]; 0 for none. In an
+            nve run it stays. What rescales velocities (Bussi, Nose-Hoover) keeps the direction of the angular momentum,
+            and lets its size relax, within picoseconds, to that of a rotation at T.
         timestep: dt of the integrator [fs].
         steps: Integration steps after equilibration.
         equilibration: Integration steps before the first that may be stored.
@@ -32,6 +35,7 @@ class SimulationSettings:
     method: str = "gfn2-xtb"
     ensemble: str = "bussi"
     temperature: float = 500.0
+    rotation_temperature: float = 0.0
     timestep: float = 0.5
     steps: int = 20000
     equilibration: int = 4000
@@ -48,6 +52,8 @@ class SimulationSettings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"{name} must be positive and finite [{unit}], but is {value}")
+        if not (math.isfinite(self.rotation_temperature) and self.rotation_temperature >= 0):
+            raise ConfigError(f"rotation_temperature must be finite, and not negative [K]: {self.rotation_temperature}")
         least = {"steps": 1, "equilibration": 0, "seed": 0, "every": 1, "block": 1}
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
@@ -59,6 +65,11 @@ class SimulationSettings:
     def frames(self) -> int:
         """Number of frames that are stored."""
         return self.steps // self.every
+
+    @property
+    def rotates(self) -> bool:
+        """Whether the molecule has angular momentum after equilibration."""
+        return self.rotation_temperature > 0
 
     @property
     def total_steps(self) -> int:

@@ -21,6 +21,9 @@ from neuralmd.units import ASE_TIME, BOLTZMANN
 CHAIN_LENGTH: Final = 3
 """Number of thermostats in the Nose-Hoover chain."""
 
+_LINEAR: Final = 1e-6
+"""Moment of inertia, as a part of the largest, below which a molecule is linear."""
+
 _SUZUKI_YOSHIDA: Final = (1 / (2 - 2 ** (1 / 3)), 1 - 2 / (2 - 2 ** (1 / 3)), 1 / (2 - 2 ** (1 / 3)))
 
 
@@ -42,22 +45,24 @@ class Bath:
         temperature: T [K].
         time: Time constant of the thermostat [fs]; for Langevin 1 / friction.
         timestep: dt [fs].
+        rotates: Whether the molecule has angular momentum.
     """
 
     ensemble: str
     temperature: float
     time: float
     timestep: float
+    rotates: bool = False
 
 
-def degrees_of_freedom(atoms: Atoms) -> int:
+def degrees_of_freedom(atoms: Atoms, *, rotates: bool = False) -> int:
     """The number of degrees of freedom that share the kinetic energy: K = dof kB T / 2.
 
     A free molecule without linear and angular momentum, neither of which rescaling velocities changes, has 3N - 6 (one
-    if it is diatomic); a periodic system 3N - 3. A thermostat that counts 3N, as ASE's do, heats benzene to 600 K
-    where 500 K were asked for.
+    if it is diatomic); one that rotates, or a periodic system, 3N - 3. A thermostat that counts 3N, as ASE's do, heats
+    benzene to 600 K where 500 K were asked for.
     """
-    if atoms.pbc.any():
+    if atoms.pbc.any() or rotates:
         return 3 * len(atoms) - 3
     return max(3 * len(atoms) - 6, 1)
 
@@ -71,12 +76,36 @@ def thermalise(atoms: Atoms, temperature: float, generator: np.random.Generator)
     momenta = generator.standard_normal((len(atoms), 3)) * np.sqrt(masses * BOLTZMANN * temperature)
     velocities = momenta / masses - momenta.sum(axis=0) / masses.sum()
     if not atoms.pbc.any():
-        arms = atoms.positions - atoms.get_center_of_mass()
+        arms, inertia = _arms_and_inertia(atoms)
         angular_momentum = np.cross(arms, masses * velocities).sum(axis=0)
-        inertia = np.sum(masses[:, :, None] * (_square(arms) * np.eye(3) - arms[:, :, None] * arms[:, None, :]), axis=0)
         # A linear molecule has no inertia about its axis: the pseudo-inverse leaves that rotation out.
-        velocities -= np.cross(np.linalg.pinv(inertia, rcond=1e-6, hermitian=True) @ angular_momentum, arms)
+        velocities -= np.cross(np.linalg.pinv(inertia, rcond=_LINEAR, hermitian=True) @ angular_momentum, arms)
     atoms.set_momenta(velocities * masses)
+
+
+def set_rotating(atoms: Atoms, temperature: float, generator: np.random.Generator) -> None:
+    """Add a rotation drawn from the Boltzmann distribution of a rigid rotor at a temperature [K].
+
+    omega ~ N(0, kB T I^-1),  v_i <- v_i + omega x r_i
+
+    so that the mean of omega I omega / 2 is kB T / 2 for each axis; a linear molecule has two. The centre of mass keeps
+    its velocity.
+    """
+    masses = atoms.get_masses()[:, None]
+    arms, inertia = _arms_and_inertia(atoms)
+    moments, axes = np.linalg.eigh(inertia)
+    turning = moments > _LINEAR * moments.max()
+    drawn = generator.standard_normal(turning.sum()) * np.sqrt(BOLTZMANN * temperature / moments[turning])
+    velocities = atoms.get_momenta() / masses + np.cross(axes[:, turning] @ drawn, arms)
+    atoms.set_momenta(velocities * masses)
+
+
+def _arms_and_inertia(atoms: Atoms) -> tuple[Float[np.ndarray, "atoms 3"], Float[np.ndarray, "3 3"]]:
+    """Positions from the centre of mass [A], and sum_i m_i (r_i.r_i 1 - r_i r_i^T) [amu A^2]."""
+    masses = atoms.get_masses()[:, None]
+    arms = atoms.positions - atoms.get_center_of_mass()
+    inertia = np.sum(masses[:, :, None] * (_square(arms) * np.eye(3) - arms[:, :, None] * arms[:, None, :]), axis=0)
+    return arms, inertia
 
 
 def _square(arms: Float[np.ndarray, "atoms 3"]) -> Float[np.ndarray, "atoms 1 1"]:
@@ -103,7 +132,7 @@ class NoseHooverDynamics:
         self.chain = chain
         self._verlet = _verlet(atoms, bath.timestep)
         self._energy = BOLTZMANN * bath.temperature
-        self._dof = degrees_of_freedom(atoms)
+        self._dof = degrees_of_freedom(atoms, rotates=bath.rotates)
         self._inertia = np.full(CHAIN_LENGTH, self._energy * (bath.time / ASE_TIME) ** 2)
         self._inertia[0] *= self._dof
 
@@ -163,7 +192,7 @@ def dynamics(atoms: Atoms, bath: Bath, generator: np.random.Generator, chain: Fl
             return _verlet(atoms, bath.timestep)
         case "bussi":
             rescaling = Bussi(atoms, timestep, bath.temperature, bath.time / ASE_TIME, rng=generator)
-            rescaling.ndof = degrees_of_freedom(atoms)
+            rescaling.ndof = degrees_of_freedom(atoms, rotates=bath.rotates)
             rescaling.target_kinetic_energy = 0.5 * BOLTZMANN * bath.temperature * rescaling.ndof
             return rescaling
         case "langevin":

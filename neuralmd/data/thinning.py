@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from neuralmd.data.declared import AS_IT_IS, Declared
 from neuralmd.data.files import TrajectoryReader
-from neuralmd.data.formats import create, open_reader
+from neuralmd.data.formats import create, holds, open_reader
 from neuralmd.data.order import require_trajectory, sample_length
+from neuralmd.data.periodic import WrappedWriter
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource, with_central_velocities
 from neuralmd.errors import DataError
 
@@ -27,6 +29,8 @@ class Thinning:
         start: First frame that may be kept.
         stop: Frame before which to end; none for the end of the file.
         timestep: Time from frame to frame [fs]; only for files that state none.
+        declared: What else the user says about the file.
+        wrap: Whether positions shall be put back into a periodic cell.
     """
 
     stride: int
@@ -34,6 +38,8 @@ class Thinning:
     start: int = 0
     stop: int | None = None
     timestep: float | None = None
+    declared: Declared = AS_IT_IS
+    wrap: bool = False
 
     def __post_init__(self) -> None:
         if self.stride < 2:
@@ -63,7 +69,7 @@ def thin(fine: Path, coarse: Path, thinning: Thinning, *, overwrite: bool = Fals
         DataError: If the file cannot be read, is no trajectory, has no velocities where its own are asked for, or is
             shorter than the stride; if the output exists or is the input.
     """
-    with open_reader(fine, timestep=thinning.timestep) as reader:
+    with open_reader(fine, timestep=thinning.timestep, declared=thinning.declared) as reader:
         if coarse.exists() and coarse.samefile(fine):
             raise DataError(f"{coarse} is the fine file itself: give another name for the coarse one")
         _refuse_shuffled(reader)
@@ -74,15 +80,16 @@ def thin(fine: Path, coarse: Path, thinning: Thinning, *, overwrite: bool = Fals
                 f"{fine}: a stride of {thinning.stride} leaves no two frames of its longest segment "
                 f"({max(segment.length for segment in reader.segments)} frames): take a smaller stride"
             )
-        with create(
+        file = create(
             coarse,
             reader.system,
             timestep=kept[0][0].timestep * thinning.stride,
-            fields=reader.fields | {"velocities"},
+            fields=(reader.fields | {"velocities"}) & holds(coarse),
             velocity_source=VelocitySource.CENTRAL if central else reader.velocity_source,
             metadata={**reader.metadata, "thinned_from": fine.name, "thinned_stride": str(thinning.stride)},
             overwrite=overwrite,
-        ) as writer:
+        )
+        with WrappedWriter(file, reader.system, coarse) if thinning.wrap else file as writer:
             for segment, frames in kept:
                 writer.start_segment(segment.timestep * thinning.stride)
                 for block in _blocks(reader, frames, central=central):

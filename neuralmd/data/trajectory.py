@@ -23,6 +23,9 @@ class VelocitySource(StrEnum):
     CENTRAL = "central"
     """v(t) = (x(t+dt) - x(t-dt)) / (2 dt) of the fine file; exact for velocity Verlet without a thermostat."""
 
+    INFERRED = "inferred"
+    """Found from coarse positions alone with a field; no hidden frame was seen."""
+
     RECONSTRUCTED = "reconstructed"
     """The anchors' own, and between them the derivative of the rebuilt path."""
 
@@ -97,11 +100,13 @@ class Trajectory:
         return len(self.positions)
 
     def __repr__(self) -> str:
-        fields = [name for name in ("velocities", "forces", "energies") if getattr(self, name) is not None]
         steps = sorted({segment.timestep for segment in self.segments})
+        pieces = f" in {len(self.segments)} segments" if len(self.segments) > 1 else ""
+        source = "no velocities" if self.velocity_source is None else f"{self.velocity_source} velocities"
+        more = [name for name in ("forces", "energies") if getattr(self, name) is not None]
         return (
-            f"Trajectory({self.system.formula}, {len(self)} frames in {len(self.segments)} segment(s), "
-            f"dt {' / '.join(f'{step:.4g}' for step in steps)} fs, {', '.join(['positions', *fields])})"
+            f"Trajectory({self.system.formula}, {self.system.atoms} atoms, {len(self)} frames{pieces}, "
+            f"dt {' / '.join(f'{step:.4g}' for step in steps)} fs, {', '.join([source, *more])})"
         )
 
     @property

@@ -102,8 +102,8 @@ def test_bad_xyz(tmp_path):
         ("1\n\nH 0 0 0\n\n1\n\nH 0 0 0\n", "empty line after frame 0"),
         ("1\n\nH 0 0 0\n2\n\nH 0 0 0\nH 0 0 0\n", "atoms change in frame 1: it has 2, frame 0 has 1"),
         ("2\n\nH 0 0 0\nH 0 0 1\n2\n\nH 0 0 0\n", "truncated in frame 1"),
-        ("1\n\nH 0 zero 0\n", "cannot be read as extended XYZ"),
-        ("1\n\nQq 0 0 0\n", "cannot be read as extended XYZ"),
+        ("1\n\nH 0 zero 0\n", "cannot be read as XYZ"),
+        ("1\n\nQq 0 0 0\n", "cannot be read as XYZ"),
         ("1\ntime_fs=0\nH 0 0 0\n1\n\nH 0 0 0\n", "only 1 of 2 frames state time_fs"),
         ("0\n\n", "truncated in frame 0"),
     ):

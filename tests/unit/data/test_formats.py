@@ -103,12 +103,12 @@ def test_odd_metadata_survives(tmp_path, suffix, metadata):
 
 
 def test_unknown_suffix(tmp_path):
-    (tmp_path / "x.dcd").write_bytes(b"")
-    with pytest.raises(DataError, match=r"\.dcd, but a trajectory file ends in \.h5, \.h5md, \.npz"):
-        formats.open_reader(tmp_path / "x.dcd")
+    (tmp_path / "x.tar").write_bytes(b"")
+    with pytest.raises(DataError, match=r"\.tar, but a trajectory file ends in \.h5, \.h5md, \.npz"):
+        formats.open_reader(tmp_path / "x.tar")
     with pytest.raises(DataError, match=r"suffix \(none\)"):
         formats.write(sample(), tmp_path / "x")
-    assert [p.name for p in tmp_path.iterdir()] == ["x.dcd"]
+    assert [p.name for p in tmp_path.iterdir()] == ["x.tar"]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

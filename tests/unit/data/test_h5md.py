@@ -117,7 +117,7 @@ def test_image_flags_unwrap(tmp_path):
     [
         ({"species": None}, "one atomic number per atom"),
         ({"position": None}, "no /particles group with positions"),
-        ({"position__value": np.zeros((12, 3, 3))}, "does not state the unit of /particles/all/position/value"),
+        ({"position__value": np.zeros((12, 3, 3))}, "/particles/all/position/value does not state its unit"),
         ({"position__time": None}, "does not state its time step"),
         ({"position__time": 0.5}, "does not state its time step"),
     ],

@@ -23,6 +23,7 @@ from neuralmd.data.formats import read
 from neuralmd.data.molecules import molecule
 from neuralmd.data.simulate import SimulationSettings, simulate
 from neuralmd.data.simulation_settings import ENSEMBLES
+from neuralmd.data.tally import degrees_of_freedom
 from neuralmd.data.trajectory import Trajectory, VelocitySource
 from neuralmd.errors import ConfigError, DataError
 from neuralmd.units import ACCELERATION, BOLTZMANN, KINETIC_ENERGY
@@ -99,6 +100,32 @@ def test_thermostats_hold_the_temperature(tmp_path: Path, ensemble: str, dof: in
     momenta = (trajectory.system.masses[None, :, None] * trajectory.velocities).sum(axis=1)
     assert 350 < temperature < 650
     assert np.abs(momenta).max() < 1e-10
+
+
+@pytest.mark.parametrize("ensemble", ["nve", "bussi", "nose-hoover"])
+def test_a_molecule_that_tumbles(tmp_path: Path, ensemble: str) -> None:
+    """Its angular momentum keeps its direction, in an nve run its size too; a stopped run goes on exactly."""
+    chosen = {"ensemble": ensemble, "rotation_temperature": 400.0, "thermostat_time": 20.0}
+    trajectory = water(tmp_path / "water.h5", **chosen)
+    masses = trajectory.system.masses[None, :, None]
+    angular = (masses * np.cross(trajectory.positions, trajectory.velocities)).sum(axis=1)
+    sizes = np.linalg.norm(angular, axis=1)
+    directions = angular / sizes[:, None]
+    assert np.abs(directions - directions[0]).max() < 1e-4
+    assert (np.ptp(sizes) < 1e-4 * sizes[0]) == (ensemble == "nve")
+    assert set(degrees_of_freedom(trajectory.positions, trajectory.velocities, trajectory.system)) == {6}
+    assert trajectory.metadata["rotation_temperature"] == "400.0"
+    output = tmp_path / "stopped.h5"
+    with pytest.raises(StoppedError):
+        water(output, progress=stop_at(25), **chosen)
+    assert_same(trajectory, water(output, resume=True, **chosen))
+
+
+def test_a_periodic_structure_does_not_rotate(tmp_path: Path) -> None:
+    settings = SimulationSettings(method="emt", rotation_temperature=300.0)
+    with pytest.raises(DataError, match="cannot rotate"):
+        simulate(ase.build.bulk("Cu", cubic=True), EMT(), settings, tmp_path / "copper.h5")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_written(unbroken: tuple[str, Trajectory]) -> None:
@@ -224,6 +251,8 @@ def test_extxyz_is_readable_by_ase(tmp_path: Path) -> None:
     [
         ({"temperature": -1.0}, "temperature must be positive"),
         ({"temperature": float("nan")}, "temperature must be positive"),
+        ({"rotation_temperature": -1.0}, "rotation_temperature must be finite, and not negative"),
+        ({"rotation_temperature": float("inf")}, "rotation_temperature must be finite"),
         ({"timestep": 0.0}, "timestep must be positive"),
         ({"thermostat_time": float("inf")}, "thermostat_time must be positive"),
         ({"ensemble": "npt"}, "one of nve, bussi, langevin, nose-hoover, but is 'npt'"),

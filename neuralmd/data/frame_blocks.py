@@ -1,0 +1,80 @@
+"""Blocks of frames in a work folder, written as they are done and joined into one file at the end."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from neuralmd.data.trajectory import Trajectory
+from neuralmd.data.work_folder import WorkFolder
+from neuralmd.errors import DataError
+
+_ARRAYS: Final = ("positions", "velocities", "forces", "energies")
+
+
+class FrameBlocks:
+    """Numbered blocks of frames, each a file that appears whole. Any process may write any of them.
+
+    Args:
+        folder: Where they lie.
+    """
+
+    def __init__(self, folder: WorkFolder) -> None:
+        self._folder = folder
+
+    def write(self, index: int, block: Trajectory) -> None:
+        """Write a block: all of it or, if the process is killed meanwhile, nothing.
+
+        Raises:
+            DataError: If it cannot be written; the blocks before it are safe.
+        """
+        found = {name: getattr(block, name) for name in _ARRAYS}
+        content = io.BytesIO()
+        np.savez(content, allow_pickle=False, **{name: a for name, a in found.items() if a is not None})
+        self._folder.write(_name(index), content.getvalue())
+
+    def read(self, index: int, like: Trajectory) -> Trajectory:
+        """Read a block.
+
+        Args:
+            index: Its number.
+            like: A trajectory of the same atoms, time step and source of velocities, whose frames do not count.
+
+        Raises:
+            DataError: If it is missing or damaged.
+        """
+        path = self._folder.path / _name(index)
+        try:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files if name in _ARRAYS}
+            segment = replace(like.segments[0], start=0, length=len(arrays["positions"]))
+            velocities = arrays.get("velocities")
+            return Trajectory(
+                like.system,
+                arrays["positions"],
+                (segment,),
+                velocities=velocities,
+                velocity_source=None if velocities is None else like.velocity_source,
+                forces=arrays.get("forces"),
+                energies=arrays.get("energies"),
+            )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"{path} is missing or damaged: the same command with --resume makes it again") from error
+
+    def missing(self, count: int, like: Trajectory) -> Iterator[int]:
+        """The blocks of 0..count - 1 that are not there, or damaged, in order."""
+        for index in range(count):
+            try:
+                self.read(index, like)
+            except DataError:
+                yield index
+
+
+def _name(index: int) -> str:
+    return f"block-{index:08d}.npz"
