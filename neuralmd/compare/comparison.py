@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Final
 
 import torch
 
@@ -15,10 +16,13 @@ from neuralmd.compare.scores import Reference, Score, score
 from neuralmd.errors import ConfigError, NeuralMDError
 from neuralmd.evaluation.evaluate import Windows
 from neuralmd.evaluation.methods import directions, splines
-from neuralmd.interpolators.base import Interpolator
 from neuralmd.report.evaluation import Assessment
-from neuralmd.runs import TrainedRun, load_run
+from neuralmd.report.families import FAMILIES, family_of
+from neuralmd.runs import TrainedRun, experiment_of, load_run
 from neuralmd.training.tracking import SUMMARY_FILE
+
+SPLINE: Final = "spline"
+"""What a spline has in place of a contestant's label."""
 
 
 @dataclass
@@ -28,6 +32,7 @@ class Row:
     Attributes:
         label: The contestant, or `spline`.
         method: The method's name.
+        family: Of the model; see `neuralmd.report.families`.
         scores: By stride, then by seed.
         parameters: Number of trained numbers.
         training_minutes: By seed [min].
@@ -36,15 +41,25 @@ class Row:
 
     label: str
     method: str
+    family: str
     scores: dict[int, dict[int, Score]] = field(default_factory=dict)
     parameters: int = 0
     training_minutes: dict[int, float] = field(default_factory=dict)
     error: str | None = None
 
     @property
+    def is_spline(self) -> bool:
+        """Whether it is a spline, and no contestant's."""
+        return self.label == SPLINE
+
+    @property
     def name(self) -> str:
-        """What tables call it."""
-        return self.method if self.label == "spline" else f"{self.label}: {self.method}"
+        """What tables call a spline or a contestant."""
+        return FAMILIES[self.family].label if self.is_spline else self.label
+
+    def mean(self, stride: int, quantity: str) -> float:
+        """The mean of a quantity over seeds; not a number without any."""
+        return mean_and_spread(self.values(stride, quantity))[0]
 
     def values(self, stride: int, quantity: str) -> list[float]:
         """A quantity of the score for every seed that has it."""
@@ -62,6 +77,7 @@ class Comparison:
         gaps: Time from anchor to anchor by stride [fs].
         velocity_source: Where the anchors' velocities come from.
         rows: The methods.
+        trained_stride: The stride that the first contestant was trained on, or else the longest that is scored.
     """
 
     source: str
@@ -69,11 +85,34 @@ class Comparison:
     gaps: dict[int, float]
     velocity_source: str
     rows: tuple[Row, ...]
+    trained_stride: int
 
     @property
     def strides(self) -> list[int]:
         """The strides, ascending."""
         return sorted(self.windows)
+
+    @property
+    def splines(self) -> list[Row]:
+        """The splines."""
+        return [row for row in self.rows if row.is_spline]
+
+    @property
+    def finals(self) -> list[Row]:
+        """The final method of every contestant that was scored: both directions, where it has them."""
+        return list({row.label: row for row in self.rows if row.scores and not row.is_spline}.values())
+
+    @property
+    def best_spline(self) -> Row | None:
+        """The spline of least error, in the geometric mean over the strides."""
+        whole = [row for row in self.splines if len(row.scores) == len(self.windows)]
+        return min(whole, key=lambda row: sum(math.log(row.mean(stride, "mae")) for stride in row.scores), default=None)
+
+    @property
+    def shown(self) -> list[Row]:
+        """What figures show: the best spline, and the final method of every contestant, in the order of entry."""
+        best = self.best_spline
+        return [*([] if best is None else [best]), *self.finals]
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
@@ -111,7 +150,7 @@ def compare(
                 _score_member(contestant, member, strides, reference, own, windows)
         except NeuralMDError as error:
             failure = failure or error
-            for row in own.values() or [own.setdefault("failed", Row(contestant.label, "failed"))]:
+            for row in own.values() or [own.setdefault("failed", Row(contestant.label, "failed", "failed"))]:
                 row.error = str(error)
         rows += own.values()
     if not windows:
@@ -123,6 +162,7 @@ def compare(
         gaps={stride: stride * one.frames.timestep for stride, one in windows.items()},
         velocity_source=str(first.velocity_source),
         rows=(*_spline_rows(windows, reference), *rows),
+        trained_stride=_trained_stride(contestants, windows),
     )
 
 
@@ -144,7 +184,7 @@ def _score_member(
                 f"{trained.model.boundary_frames} frames at each anchor; compare methods that read the same"
             )
         for name, method in directions(trained.model).items():
-            row = rows.setdefault(name, Row(contestant.label, name))
+            row = rows.setdefault(name, Row(contestant.label, name, family_of(trained.config)))
             row.parameters = sum(parameter.numel() for parameter in trained.model.parameters())
             row.training_minutes[member.seed] = _minutes(trained)
             row.scores.setdefault(stride, {})[member.seed] = score(method, assessment.windows, reference)
@@ -153,7 +193,7 @@ def _score_member(
 def _spline_rows(windows: dict[int, Windows], reference: Reference | None) -> list[Row]:
     rows = []
     for name, method in splines().items():
-        row = Row("spline", name)
+        row = Row(SPLINE, name, name)
         for stride, one in windows.items():
             if one.frames.accelerations is not None or not method.needs_forces:
                 row.scores[stride] = {0: score(method, one, reference)}
@@ -162,18 +202,12 @@ def _spline_rows(windows: dict[int, Windows], reference: Reference | None) -> li
     return rows
 
 
+def _trained_stride(contestants: Sequence[Contestant], windows: Mapping[int, Windows]) -> int:
+    member = contestants[0].members[0]
+    stride = (member.experiment or experiment_of(member.folder)).data.stride
+    return stride if stride in windows else max(windows)
+
+
 def _minutes(trained: TrainedRun) -> float:
     path = trained.folder / SUMMARY_FILE
     return float(json.loads(path.read_text(encoding="utf-8"))["train/minutes"]) if path.is_file() else math.nan
-
-
-def shown_methods(contestants: Sequence[Contestant]) -> dict[str, Interpolator]:
-    """The final method of every contestant's first member that is trained, for figures of paths."""
-    found: dict[str, Interpolator] = {}
-    for contestant in contestants:
-        try:
-            model = load_run(contestant.members[0].folder).model
-        except NeuralMDError:
-            continue
-        found[contestant.label] = model
-    return found

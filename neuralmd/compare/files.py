@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from neuralmd.compare.comparison import Comparison, shown_methods
+from neuralmd.compare.comparison import Comparison
 from neuralmd.compare.contest import Contestant
 from neuralmd.compare.figures import plot_error_over_gap, plot_error_over_stride
-from neuralmd.compare.tables import csv_text, markdown, to_dict
-from neuralmd.evaluation.methods import splines
+from neuralmd.compare.numbers import csv_text, to_dict
+from neuralmd.compare.path_figures import plot_path_rows
+from neuralmd.compare.paths import all_methods, first_models, one_anchor_and_both
+from neuralmd.compare.tables import markdown
 from neuralmd.report.evaluation import Assessment
-from neuralmd.report.plots import plot_paths
 
 
 def write(comparison: Comparison, contestants: Sequence[Contestant], folder: Path, copy: Path | None) -> list[Path]:
@@ -44,12 +45,20 @@ def write(comparison: Comparison, contestants: Sequence[Contestant], folder: Pat
 
 
 def _paths(comparison: Comparison, contestants: Sequence[Contestant], folder: Path) -> list[Path]:
-    """Three coordinates through several gaps of the longest stride, one method a contestant."""
-    methods = shown_methods(contestants)
-    trained = [one for one in contestants if one.label in methods]
+    """Three coordinates through several gaps: of all methods, and of those that see one anchor or both."""
+    models = first_models(contestants)
+    trained = [contestant for contestant in contestants if contestant.label in models]
     if not trained:
         return []
-    windows = Assessment.of(trained[0].members[0].folder, None, comparison.strides[-1]).windows
-    target = folder / f"paths-stride{comparison.strides[-1]}.png"
-    plot_paths({"cubic_hermite": splines()["cubic_hermite"], **methods}, windows, target)
-    return [target]
+    stride = comparison.trained_stride
+    windows = Assessment.of(trained[0].members[0].folder, None, stride).windows
+    gap = comparison.gaps[stride]
+    title = f"{windows.frames.system.formula}: {stride - 1} hidden frames rebuilt in every gap of {gap:.3g} fs"
+    target = folder / f"paths-stride{stride}.png"
+    plot_path_rows(all_methods(comparison, models), windows, title, target)
+    few = one_anchor_and_both(comparison, models)
+    if not few:
+        return [target]
+    second = folder / f"second-anchor-stride{stride}.png"
+    plot_path_rows(few, windows, f"{title}: from one anchor, and from both", second)
+    return [target, second]

@@ -10,6 +10,7 @@ import numpy as np
 from ase.calculators.calculator import Calculator
 from torch import nn
 
+from neuralmd.build.dataset import declared
 from neuralmd.compare.contest import Contestant
 from neuralmd.data.engines import METHODS, calculator
 from neuralmd.data.formats import open_reader
@@ -21,6 +22,7 @@ from neuralmd.evaluation.rebuild import gap_paths, true_trajectory
 from neuralmd.evaluation.seams import kink_of
 from neuralmd.evaluation.spectra import spectrum_difference, vibrational_spectrum
 from neuralmd.fields.base import Field
+from neuralmd.fields.hamiltonian import HamiltonianField
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.runs import experiment_of
 
@@ -83,7 +85,7 @@ def reference_of(contestants: Sequence[Contestant]) -> Reference | None:
     """The engine that the data of a comparison come from, where the file names one that is installed."""
     member = contestants[0].members[0]
     data = (member.experiment or experiment_of(member.folder)).data
-    with open_reader(data.path, timestep=data.timestep) as reader:
+    with open_reader(data.path, declared=declared(data)) as reader:
         method = reader.metadata.get("method")
     if method not in METHODS:
         return None
@@ -132,11 +134,13 @@ def _counting(method: nn.Module) -> Iterator[list[int]]:
     """Count the configurations at which a method's field is evaluated."""
     count = [0]
 
-    def add(_module: nn.Module, _given: object, accelerations: object) -> None:
-        count[0] += len(accelerations)  # pyright: ignore[reportArgumentType]
+    def add(_module: nn.Module, _given: object, found: object) -> None:
+        count[0] += len(found)  # pyright: ignore[reportArgumentType]
 
     fields = [module for module in method.children() if isinstance(module, Field)]
-    handles = [field.register_forward_hook(add) for field in fields]
+    # A Hamiltonian network gives dx/dt and dv/dt at once, past its forward.
+    counted = [field.network if isinstance(field, HamiltonianField) else field for field in fields]
+    handles = [module.register_forward_hook(add) for module in counted]
     try:
         yield count
     finally:

@@ -1,135 +1,178 @@
-"""A comparison as a table: for the terminal, Markdown, CSV and JSON."""
+"""The tables of a comparison, for the terminal and for Markdown."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Final
 
 from neuralmd.compare.comparison import Comparison, Row, mean_and_spread
+from neuralmd.report.text_table import TextTable
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-_COLUMNS = {
-    "MAE [A]": ("mae", "{:.2e}"),
-    "RMSE [A]": ("rmse", "{:.2e}"),
-    "energy [meV]": ("energy_error", "{:.2g}"),
-    "spectrum": ("spectrum_difference", "{:.3f}"),
-    "velocity jump": ("velocity_jump", "{:.1e}"),
-    "2nd difference": ("second_difference_ratio", "{:.2f}"),
-    "position jump [A]": ("position_jump", "{:.1e}"),
-    "ms/frame": ("milliseconds_per_frame", "{:.2g}"),
-    "NFE": ("evaluations_per_gap", "{:.0f}"),
+_ACCURACY: Final = {
+    "MAE [mÅ]": ("mae", 1e3),
+    "RMSE [mÅ]": ("rmse", 1e3),
+    "energy [meV]": ("energy_error", 1.0),
+    "spectrum": ("spectrum_difference", 1.0),
+    "v jump": ("velocity_jump", 1.0),
+    "2nd diff.": ("second_difference_ratio", 1.0),
+    "x jump [mÅ]": ("position_jump", 1e3),
 }
-"""Column -> quantity of the score, and how it is written."""
+"""Column -> quantity of the score, and how many of the column's units make one of the score's."""
 
-_IN_TERMINAL = ("MAE [A]", "energy [meV]", "spectrum", "velocity jump", "ms/frame", "NFE")
+_WITH_SPREAD: Final = ("mae", "rmse")
+_ROUNDING: Final = 1e-6
+"""What is below is 0, but for rounding."""
 
-
-def cells(comparison: Comparison, stride: int) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table at one stride, best last of each kind left in the order of entry."""
-    header = ["method", *_COLUMNS, "parameters", "training [min]", "seeds"]
-    return header, [_cells(row, stride) for row in comparison.rows if stride in row.scores or row.error]
-
-
-def markdown(comparison: Comparison) -> str:
-    """The tables of all strides in Markdown."""
-    parts = []
-    for stride in comparison.strides:
-        header, rows = cells(comparison, stride)
-        lines = [f"### {_title(comparison, stride)}", "", "| " + " | ".join(header) + " |"]
-        lines.append("|---" + "|---:" * (len(header) - 1) + "|")
-        lines += ["| " + " | ".join(row) + " |" for row in rows]
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+_ACCURACY_CAPTION: Final = (
+    "Best first; 1 mÅ = 0.001 Å; ± is the standard deviation over seeds. Energy: mean |E(rebuilt) - E(true)| of frames "
+    "under the engine that made the data. Spectrum: integral of |D - D_true| over that of D_true. At the anchors: the "
+    "jump of the velocity over the true one's RMS, the RMS second difference over the true one's, and the jump of x."
+)
+_ANCHOR_CAPTION: Final = (
+    "The same weights from the first anchor only, from the second only, and from both. Jump: of the velocity at an "
+    "anchor, over the true one's RMS. A network over the whole gap has one direction, which sees both anchors."
+)
+_COST_CAPTION: Final = (
+    "NFE: configurations at which the field is evaluated for one gap; splines and recurrent networks have no field. "
+    "ms/frame: on the machine of this comparison, 64 gaps at once."
+)
 
 
-def rich_table(comparison: Comparison, stride: int) -> Table:
-    """The table of one stride for the terminal: the columns that fit, with the spread of the MAE only."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=_title(comparison, stride), box=box.SIMPLE_HEAD)
-    table.add_column("method", no_wrap=True)
-    for name in (*_IN_TERMINAL, "minutes", "seeds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in comparison.rows:
-        if stride not in row.scores and not row.error:
-            continue
-        name, *measured, _, minutes, seeds = _cells(row, stride)
-        shown = dict(zip(_COLUMNS, measured, strict=True))
-        means = [shown[column].partition(" ±")[0] if column != "MAE [A]" else shown[column] for column in _IN_TERMINAL]
-        table.add_row(name, *means, minutes, seeds)
-    return table
-
-
-def csv_text(comparison: Comparison) -> str:
-    """One line for every method, stride and seed, with all digits."""
-    text = io.StringIO()
-    names = [quantity for quantity, _ in _COLUMNS.values()]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["contestant", "method", "stride", "gap_fs", "seed", *names, "parameters", "training_minutes"])
-    for row in comparison.rows:
-        for stride, by_seed in sorted(row.scores.items()):
-            for seed, one in by_seed.items():
-                values = asdict(one)
-                minutes = row.training_minutes.get(seed, "")
-                gap = comparison.gaps[stride]
-                numbers = [values[name] for name in names]
-                writer.writerow([row.label, row.method, stride, gap, seed, *numbers, row.parameters, minutes])
-    return text.getvalue()
-
-
-def to_dict(comparison: Comparison) -> dict[str, object]:
-    """Plain values for JSON: mean and spread of every quantity, and the values by seed."""
-    return {
-        "source": comparison.source,
-        "velocities": comparison.velocity_source,
-        "windows": {str(stride): count for stride, count in comparison.windows.items()},
-        "gap_fs": {str(stride): gap for stride, gap in comparison.gaps.items()},
-        "rows": [_row_dict(row) for row in comparison.rows],
+def stride_table(comparison: Comparison) -> TextTable:
+    """The mean absolute error at every stride."""
+    strides = comparison.strides
+    rows = _ranked([*comparison.splines, *comparison.finals], comparison.trained_stride)
+    best = {
+        stride: min((row.mean(stride, "mae") for row in rows if stride in row.scores), default=0) for stride in strides
     }
+    cells = [
+        [row.name, *(_best(_quantity(row, stride, "MAE [mÅ]"), row, stride, best[stride]) for stride in strides)]
+        for row in rows
+    ]
+    header = ["method", *(f"{stride} ({comparison.gaps[stride]:.3g} fs)" for stride in strides)]
+    caption = (
+        f"Frames from anchor to anchor, and the gap; * is the best of a column. The rows are in the order at "
+        f"{comparison.trained_stride}, which was trained on."
+    )
+    return TextTable("MAE [mÅ] of hidden frames at every stride", header, cells, caption)
 
 
-def _row_dict(row: Row) -> dict[str, object]:
-    strides: dict[str, object] = {}
-    for stride, by_seed in row.scores.items():
-        quantities: dict[str, object] = {}
-        for quantity, _ in _COLUMNS.values():
-            mean, spread = mean_and_spread(row.values(stride, quantity))
-            quantities[quantity] = {"mean": None if math.isnan(mean) else mean, "spread": spread}
-        strides[str(stride)] = quantities | {"seeds": {str(seed): asdict(one) for seed, one in by_seed.items()}}
-    return {
-        "contestant": row.label,
-        "method": row.method,
-        "parameters": row.parameters,
-        "training_minutes": {str(seed): minutes for seed, minutes in row.training_minutes.items()},
-        "strides": strides,
-        "error": row.error,
-    }
-
-
-def _title(comparison: Comparison, stride: int) -> str:
-    return (
+def accuracy_table(comparison: Comparison, stride: int) -> TextTable:
+    """All errors at one stride: of splines, and of the final method of each contestant."""
+    rows = _ranked([*comparison.splines, *comparison.finals], stride)
+    cells = [[row.name, *(_quantity(row, stride, column) for column in _ACCURACY), _seeds(row, stride)] for row in rows]
+    title = (
         f"Stride {stride}, gap {comparison.gaps[stride]:.4g} fs: {comparison.windows[stride]} windows of "
         f"{comparison.source}, {comparison.velocity_source} velocities"
     )
+    best = frozenset({0}) if cells else frozenset()
+    return TextTable(title, ["method", *_ACCURACY, "seeds"], cells, _ACCURACY_CAPTION, frozenset(), best)
 
 
-def _cells(row: Row, stride: int) -> list[str]:
-    minutes = [value for value in row.training_minutes.values() if not math.isnan(value)]
-    trained = f"{mean_and_spread(minutes)[0]:.1f}" if minutes else ""
-    name = row.name if row.error is None else f"{row.name} (failed: {row.error})"
-    measured = [_number(row.values(stride, quantity), style) for quantity, style in _COLUMNS.values()]
-    parameters = str(row.parameters) if row.parameters else ""
-    return [name, *measured, parameters, trained, str(len(row.scores.get(stride, {})))]
+def anchor_table(comparison: Comparison, stride: int) -> TextTable:
+    """Forward only, backward only and both directions of every contestant, side by side."""
+    cells = []
+    for final in _ranked(comparison.finals, stride):
+        ways = _directions(comparison, final.label)
+        ahead, both = ways["forward"], ways["both"]
+        maes = [_mean(row, stride, "mae", 1e3) for row in ways.values()]
+        jumps = [_mean(row, stride, "velocity_jump") for row in ways.values()]
+        gain = "" if ahead is None or both is None else f"{ahead.mean(stride, 'mae') / both.mean(stride, 'mae'):.1f}x"
+        cells.append([final.name, *maes, gain, *jumps])
+    header = ["method", *(f"MAE {way}" for way in ("forward", "backward", "both")), "gain"]
+    header += [f"jump {way}" for way in ("forward", "backward", "both")]
+    title = f"Effect of the second anchor at stride {stride}: MAE [mÅ] and jump of the velocity"
+    return TextTable(title, header, cells, _ANCHOR_CAPTION)
 
 
-def _number(values: list[float], style: str) -> str:
-    mean, spread = mean_and_spread(values)
+def cost_table(comparison: Comparison, stride: int) -> TextTable:
+    """Size, training and speed of the final method of every contestant, and of the splines."""
+    rows = _ranked([*comparison.splines, *comparison.finals], stride)
+    cells = [
+        [
+            row.name,
+            f"{row.parameters}" if row.parameters else "",
+            _trained(row),
+            _mean(row, stride, "milliseconds_per_frame"),
+            f"{row.mean(stride, 'evaluations_per_gap'):.0f}" if row.mean(stride, "evaluations_per_gap") else "",
+        ]
+        for row in rows
+    ]
+    header = ["method", "parameters", "training [min]", "ms/frame", "NFE"]
+    return TextTable(f"Cost at stride {stride}", header, cells, _COST_CAPTION)
+
+
+def failures(comparison: Comparison) -> list[str]:
+    """A sentence for every contestant that failed, or lacks a seed."""
+    reasons = {row.label: row.error for row in comparison.rows if row.error is not None}
+    return [f"{label} is incomplete: {reason}" for label, reason in reasons.items()]
+
+
+def terminal_tables(comparison: Comparison) -> list[TextTable]:
+    """What the command prints: accuracy at every stride, and the rest at the one that was trained on."""
+    stride = comparison.trained_stride
+    found = [accuracy_table(comparison, one) for one in comparison.strides]
+    found += [anchor_table(comparison, stride), cost_table(comparison, stride)]
+    found += [stride_table(comparison)] if len(comparison.strides) > 1 else []
+    return [table for table in found if table.rows]
+
+
+def markdown(comparison: Comparison) -> str:
+    """All tables in Markdown: errors over strides, and then accuracy, directions and cost at each stride."""
+    tables = [stride_table(comparison)] if len(comparison.strides) > 1 else []
+    for stride in sorted(comparison.strides, key=lambda stride: (stride != comparison.trained_stride, stride)):
+        tables += [accuracy_table(comparison, stride), anchor_table(comparison, stride), cost_table(comparison, stride)]
+    sentences = [f"- {sentence}\n" for sentence in failures(comparison)]
+    return "\n".join([*(table.markdown() for table in tables if table.rows), *sentences])
+
+
+def _ranked(rows: Sequence[Row], stride: int) -> list[Row]:
+    """Those that were scored at a stride, the best first."""
+    scored = [row for row in rows if stride in row.scores]
+    return sorted(scored, key=lambda row: row.mean(stride, "mae"))
+
+
+def _directions(comparison: Comparison, label: str) -> dict[str, Row | None]:
+    """The rows of a contestant that go forward only, backward only, and see both anchors."""
+    rows = [row for row in comparison.rows if row.label == label]
+    ends = {"forward": "_forward", "backward": "_backward"}
+    found: dict[str, Row | None] = {
+        way: next((row for row in rows if row.method.endswith(end)), None) for way, end in ends.items()
+    }
+    return {**found, "both": next((row for row in rows if not row.method.endswith(tuple(ends.values()))), None)}
+
+
+def _quantity(row: Row, stride: int, column: str) -> str:
+    quantity, unit = _ACCURACY[column]
+    mean, spread = mean_and_spread(row.values(stride, quantity))
     if math.isnan(mean):
         return ""
-    return style.format(mean) if spread is None else f"{style.format(mean)} ± {style.format(spread)}"
+    deviation = f" ± {_digits(unit * spread, 2)}" if spread is not None and quantity in _WITH_SPREAD else ""
+    return _digits(unit * mean) + deviation
+
+
+def _mean(row: Row | None, stride: int, quantity: str, unit: float = 1.0) -> str:
+    return "" if row is None or stride not in row.scores else _digits(unit * row.mean(stride, quantity))
+
+
+def _digits(value: float, count: int = 3) -> str:
+    """A number with so many digits, and no exponent where it can be helped."""
+    if abs(value) < _ROUNDING:
+        return "0"
+    if abs(value) >= 10**count:
+        return f"{value:.0f}"
+    return f"{value:#.{count}g}".rstrip(".")
+
+
+def _best(text: str, row: Row, stride: int, best: float) -> str:
+    return f"{text} *" if stride in row.scores and row.mean(stride, "mae") == best else text
+
+
+def _seeds(row: Row, stride: int) -> str:
+    return "" if row.is_spline else str(len(row.scores[stride]))
+
+
+def _trained(row: Row) -> str:
+    minutes = [value for value in row.training_minutes.values() if not math.isnan(value)]
+    return f"{mean_and_spread(minutes)[0]:.1f}" if minutes else ""

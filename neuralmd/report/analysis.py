@@ -1,63 +1,70 @@
-"""The analysis of trajectory files, or of what methods rebuild: spectra, bond lengths and temperatures."""
+"""The analysis of trajectories, or of what methods rebuild: spectra, bonds, distances and temperatures."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from neuralmd.data.formats import read
-from neuralmd.data.order import require_trajectory
+import numpy as np
+
 from neuralmd.data.trajectory import Trajectory
-from neuralmd.errors import ConfigError, DataError
-from neuralmd.evaluation.distributions import Samples, Topology, temperature_per_element, wasserstein
+from neuralmd.errors import DataError
+from neuralmd.evaluation.distributions import Samples, Topology, wasserstein
 from neuralmd.evaluation.evaluate import Windows
+from neuralmd.evaluation.radial import RadialDistribution, radial_difference, radial_distribution
 from neuralmd.evaluation.rebuild import coarse_trajectory, rebuilt_trajectory, true_trajectory
 from neuralmd.evaluation.spectra import (
+    CH_STRETCH,
+    Peak,
     VibrationalSpectrum,
-    seam_wavenumber,
+    peak,
     spectrum_difference,
-    strongest_peaks,
     vibrational_spectrum,
     with_velocities,
 )
 from neuralmd.interpolators.base import Interpolator
-from neuralmd.report.spectra_plots import SpectrumMarks, plot_bond_lengths, plot_spectra
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-FIGURES = ("spectrum.png", "bond-lengths.png")
-"""What `Analysis.draw` writes into its folder; the second one only for molecules with bonds."""
+from neuralmd.report.spectra_plots import highest_band
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """Spectra, bond lengths and temperatures of several trajectories.
+    """Spectra, bonds, distances and temperatures of several trajectories.
+
+    The first trajectory is the reference. Bonds, angles and distances are of those that have the reference's atoms.
 
     Attributes:
-        trajectories: By name; the first is the reference. All have velocities.
+        trajectories: By name; all have velocities.
         spectra: By name.
-        bond_lengths: By name, of those that have the reference's atoms; the bonds are the reference's [A].
+        bond_lengths: By name; the bonds are the reference's [A].
+        bond_angles: By name, between these bonds [degrees].
+        radial: Radial distribution functions by name; none for a single atom.
         gap: Time from anchor to anchor [fs], whose seam line is marked; none for none.
+        families: The family of each, which gives it its colour; see `neuralmd.report.families`.
     """
 
     trajectories: Mapping[str, Trajectory]
     spectra: Mapping[str, VibrationalSpectrum]
     bond_lengths: Mapping[str, Samples]
+    bond_angles: Mapping[str, Samples]
+    radial: Mapping[str, RadialDistribution]
     gap: float | None = None
+    families: Mapping[str, str | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, trajectories: Mapping[str, Trajectory], resolution: float = 10.0, gap: float | None = None) -> Analysis:
+    def of(
+        cls,
+        trajectories: Mapping[str, Trajectory],
+        resolution: float = 10.0,
+        gap: float | None = None,
+        families: Mapping[str, str | None] | None = None,
+    ) -> Analysis:
         """Analyse trajectories; velocities that are missing become central differences.
 
         Args:
             trajectories: By name; the first is the reference.
             resolution: Spacing of wavenumbers asked for [cm^-1]; see `vibrational_spectrum`.
             gap: Time from anchor to anchor [fs], to mark the seam line.
+            families: The family of those that are a model's.
 
         Raises:
             DataError: If a trajectory has no spectrum, or the gap is not positive; the message begins with its name.
@@ -72,144 +79,103 @@ class Analysis:
             except DataError as error:
                 raise DataError(f"{name}: {error}") from error
         first = next(iter(complete.values()))
+        alike = {name: one for name, one in complete.items() if one.system.same_atoms(first.system)}
         topology = Topology.of(first)
-        lengths = {
-            name: topology.lengths(trajectory.positions)
-            for name, trajectory in complete.items()
-            if trajectory.system.same_atoms(first.system)
-        }
-        return cls(complete, spectra, lengths, gap)
+        lengths = {name: topology.lengths(one.positions) for name, one in alike.items()}
+        angles = {name: topology.angles(one.positions) for name, one in alike.items()}
+        return cls(complete, spectra, lengths, angles, _radial(alike), gap, families or {})
 
     @classmethod
-    def of_methods(cls, methods: Mapping[str, Interpolator], windows: Windows, resolution: float = 10.0) -> Analysis:
+    def of_methods(
+        cls,
+        methods: Mapping[str, Interpolator],
+        windows: Windows,
+        resolution: float = 10.0,
+        families: Mapping[str, str | None] | None = None,
+        advance: Callable[[int], None] | None = None,
+    ) -> Analysis:
         """The truth, the anchors alone, and what each method rebuilds of consecutive windows.
+
+        Args:
+            methods: By name.
+            windows: What they rebuild.
+            resolution: Spacing of wavenumbers asked for [cm^-1].
+            families: The family of each method.
+            advance: Called with the number of windows done, all methods together.
 
         Raises:
             DataError: If windows overlap, or are too few for a spectrum.
             SolverError: If an ODE cannot be solved.
         """
         trajectories = {"truth": true_trajectory(windows), "coarse": coarse_trajectory(windows)}
-        trajectories |= {name: rebuilt_trajectory(method, windows) for name, method in methods.items()}
-        return cls.of(trajectories, resolution, windows.stride * windows.frames.timestep)
+        for index, (name, method) in enumerate(methods.items()):
 
-    def table(self) -> Table:
-        """One row for each trajectory."""
-        from rich import box
-        from rich.table import Table
+            def done(within: int, before: int = index * len(windows.starts)) -> None:
+                if advance is not None:
+                    advance(before + within)
 
-        resolutions = dict.fromkeys(f"{spectrum.resolution:.3g}" for spectrum in self.spectra.values())
-        table = Table(
-            title="Vibrational density of states D; D_1 is the first one",
-            caption=f"in cm^-1, {' / '.join(resolutions)} apart; difference: integral of |D - D_1| over that of D_1",
-            box=box.SIMPLE_HEAD,
-        )
-        table.add_column("", overflow="fold")
-        for column in ("dt [fs]", "up to", "velocities", "T [K]", "by element", "strongest peaks", "difference"):
-            table.add_column(column, justify="right", no_wrap=column != "strongest peaks")
-        for name, spectrum in self.spectra.items():
-            kelvin = temperature_per_element(self.trajectories[name])
-            difference = self._difference(name)
-            table.add_row(
-                name,
-                f"{spectrum.timestep:.4g}",
-                f"{spectrum.nyquist:.0f}",
-                str(spectrum.velocity_source),
-                f"{spectrum.temperature:.1f}",
-                "  ".join(f"{element} {value:.0f}" for element, value in kelvin.items()),
-                " ".join(f"{place:.0f}" for place in strongest_peaks(spectrum)),
-                "" if difference is None else f"{difference:.3f}",
-            )
-        return table
+            trajectories[name] = rebuilt_trajectory(method, windows, done)
+        return cls.of(trajectories, resolution, windows.stride * windows.frames.timestep, families)
 
-    def to_dict(self) -> dict[str, object]:
-        """Plain values for JSON: the table's, the spectra themselves, and how far bond lengths are from the first's."""
-        reference = next(iter(self.bond_lengths.values()))
-        rows = {}
-        for name, spectrum in self.spectra.items():
-            lengths = self.bond_lengths.get(name)
-            rows[name] = {
-                "frames": len(self.trajectories[name]),
-                "timestep_fs": spectrum.timestep,
-                "velocities": str(spectrum.velocity_source),
-                "nyquist": spectrum.nyquist,
-                "resolution": spectrum.resolution,
-                "temperature": spectrum.temperature,
-                "temperature_per_element": temperature_per_element(self.trajectories[name]),
-                "peaks": strongest_peaks(spectrum),
-                "difference": self._difference(name),
-                "bond_length_wasserstein": None if lengths is None else wasserstein(lengths, reference),
-                "wavenumbers": spectrum.wavenumbers.tolist(),
-                "density": spectrum.density.tolist(),
-            }
-        seam = None if self.gap is None else seam_wavenumber(self.gap)
-        return {"gap_fs": self.gap, "seam_line": seam, "trajectories": rows}
+    @property
+    def reference(self) -> str:
+        """The name of the first trajectory."""
+        return next(iter(self.trajectories))
 
-    def draw(self, folder: Path) -> list[Path]:
-        """Write the figures into a folder; returns them."""
-        formula = next(iter(self.trajectories.values())).system.formula
-        spectra, lengths = folder / FIGURES[0], folder / FIGURES[1]
-        gap = "" if self.gap is None else f", gaps of {self.gap:.3g} fs"
-        plot_spectra(self.spectra, SpectrumMarks(f"{formula}: vibrational density of states{gap}", self.gap), spectra)
-        if not next(iter(self.bond_lengths.values())):
-            return [spectra]
-        plot_bond_lengths(self.bond_lengths, f"{formula}: bond lengths", lengths)
-        return [spectra, lengths]
+    @property
+    def has_ch_stretch(self) -> bool:
+        """Whether the reference has C-H bonds, and frames close enough for the wavenumber of their stretches."""
+        return "C-H" in self.bond_lengths[self.reference] and self.spectra[self.reference].nyquist > CH_STRETCH[1]
 
-    def write(self, path: Path) -> None:
-        """Write the numbers as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+    @property
+    def band(self) -> tuple[float, float]:
+        """The band whose peak is compared: C-H stretches, or 250 cm^-1 either side of the reference's highest peak."""
+        return CH_STRETCH if self.has_ch_stretch else highest_band(self.spectra[self.reference])
 
-    def _difference(self, name: str) -> float | None:
+    def peak(self, name: str) -> Peak | None:
+        """The highest peak in the band; none where the spectrum does not reach over it, or the atoms are others."""
+        spectrum = self.spectra[name]
+        reaches = spectrum.nyquist >= self.band[1] or name == self.reference
+        return peak(spectrum, self.band) if reaches and name in self.bond_lengths else None
+
+    def peak_ratios(self, name: str) -> tuple[float, float] | None:
+        """Height and area of the peak in the band over the reference's; none where either has no such peak."""
+        found, true = self.peak(name), self.peak(self.reference)
+        if found is None or true is None or min(true.height, true.area) <= 0:
+            return None
+        return found.height / true.height, found.area / true.area
+
+    def difference(self, name: str, band: tuple[float, float] | None = None) -> float | None:
+        """The spectrum's difference from the reference; see `spectrum_difference`. None for other atoms."""
         if name not in self.bond_lengths:
             return None
-        return spectrum_difference(self.spectra[name], next(iter(self.spectra.values())))
+        return spectrum_difference(self.spectra[name], self.spectra[self.reference], band)
+
+    def shapes(self, name: str) -> dict[str, dict[str, float]]:
+        """How far bond lengths [A], angles [degrees] and distances are from the reference's, by kind; empty for none.
+
+        `wasserstein` of bonds and angles, `radial_difference` of pairs of elements.
+        """
+        if name not in self.bond_lengths:
+            return {}
+        found = {
+            "bond_length_wasserstein": wasserstein(self.bond_lengths[name], self.bond_lengths[self.reference]),
+            "bond_angle_wasserstein": wasserstein(self.bond_angles[name], self.bond_angles[self.reference]),
+        }
+        radial, true = self.radial.get(name), self.radial.get(self.reference)
+        if radial is not None and true is not None and len(radial.radii) == len(true.radii):
+            found["radial_difference"] = radial_difference(radial, true)
+        return found
 
 
-def load_trajectories(
-    files: Sequence[Path],
-    labels: Sequence[str] | None = None,
-    timestep: float | None = None,
-    segments: tuple[int, ...] | None = None,
-) -> dict[str, Trajectory]:
-    """Read trajectory files.
-
-    Args:
-        files: The files.
-        labels: A name for each; none for the names of the files.
-        timestep: Time from frame to frame [fs], for files that state none.
-        segments: Which segments of each file; none for all.
-
-    Raises:
-        ConfigError: If there is not one label of its own for each file.
-        DataError: If a file cannot be read, is no trajectory, or lacks a segment.
-    """
-    names = [file.name for file in files] if labels is None else list(labels)
-    if labels is None and len(set(names)) < len(names):
-        names = [str(file) for file in files]
-    if len(names) != len(files):
-        raise ConfigError(f"{len(files)} files need as many labels, but {len(names)} came: {', '.join(names)}")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise ConfigError(f"each file needs a label of its own, but {', '.join(twice)} came twice: give --labels")
-    return dict(zip(names, (_load(file, timestep, segments) for file in files), strict=True))
-
-
-def _load(file: Path, timestep: float | None, segments: tuple[int, ...] | None) -> Trajectory:
-    whole = read(file, timestep=timestep)
-    try:
-        chosen = whole if segments is None else whole.select(segments)
-        require_trajectory(chosen)
-    except DataError as error:
-        raise DataError(f"{file}: {error}") from error
-    return chosen
-
-
-def refuse_existing(folder: Path, file: Path | None, *, overwrite: bool) -> None:
-    """Raise DataError if the figures or the JSON file may not be replaced, or have no place."""
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} is a file: give the name of a folder for the figures")
-    if file is not None and file.is_dir():
-        raise DataError(f"{file} is a folder: give the name of a file")
-    there = [path for path in (*(folder / name for name in FIGURES), file) if path is not None and path.exists()]
-    if there and not overwrite:
-        raise DataError(f"{', '.join(map(str, there))} exists already: give another --output, or --overwrite")
+def _radial(trajectories: Mapping[str, Trajectory]) -> dict[str, RadialDistribution]:
+    """Those of all trajectories, in the first one's bins wherever the cells are the same."""
+    first = next(iter(trajectories.values()))
+    if first.system.atoms < 2:
+        return {}
+    true = radial_distribution(first)
+    same = {name: np.allclose(one.system.cell, first.system.cell) for name, one in trajectories.items()}
+    return {
+        name: true if one is first else radial_distribution(one, cutoff=true.cutoff if same[name] else None)
+        for name, one in trajectories.items()
+    }

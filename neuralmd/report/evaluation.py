@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neuralmd import build
+from neuralmd.data.trajectory import VelocitySource
 from neuralmd.data.windows import Frames
 from neuralmd.errors import DataError
 from neuralmd.evaluation.evaluate import Evaluation, Windows, evaluate
+from neuralmd.evaluation.inferred import anchors_of, dynamics_of, with_inferred_velocities
 from neuralmd.evaluation.methods import applicable, directions, splines
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.report.plots import plot_error_over_gap, plot_paths
@@ -33,7 +35,9 @@ class Assessment:
     windows: Windows
 
     @classmethod
-    def of(cls, run: Path, data: Path | None = None, stride: int | None = None, device: str = "auto") -> Assessment:
+    def of(
+        cls, run: Path | str, data: Path | str | None = None, stride: int | None = None, device: str = "auto"
+    ) -> Assessment:
         """Prepare an evaluation.
 
         Args:
@@ -50,7 +54,7 @@ class Assessment:
         chosen = trained.config.data.stride if stride is None else stride
         if chosen < 2:
             raise DataError(f"the stride must be at least 2, or no frame is hidden, but is {chosen}")
-        windows = _windows(trained, data, chosen, device)
+        windows = _windows(trained, None if data is None else Path(data), chosen, device)
         if len(windows.starts) == 0:
             raise DataError(f"{windows.source} is shorter than one window of stride {chosen}: lower the stride")
         methods = applicable(
@@ -63,6 +67,25 @@ class Assessment:
         """Number of windows to rebuild, all methods together."""
         return len(self.methods) * len(self.windows.starts)
 
+    @property
+    def anchors(self) -> int:
+        """Number of anchors of all windows."""
+        return anchors_of(self.windows)
+
+    def inferring(self, advance: Callable[[int], None] | None = None) -> Assessment:
+        """The same with velocities that the run's field infers from the anchors' positions, and nothing else.
+
+        Args:
+            advance: Called with the number of anchors done.
+
+        Raises:
+            ConfigError: If the run has no field.
+            SolverError: If not a single gap can be solved.
+        """
+        dynamics = dynamics_of(list(self.methods.values())[-1], self.windows.frames.system)
+        windows = with_inferred_velocities(self.windows, dynamics, advance=advance)
+        return replace(self, methods=applicable(self.methods, forces=False), windows=windows)
+
     def run(self, advance: Callable[[int], None] | None = None) -> Evaluation:
         """Rebuild the hidden frames by every method; `advance` takes the number of windows done."""
         return evaluate(self.methods, self.windows, advance)
@@ -74,7 +97,8 @@ class Assessment:
             result: What `run` gave.
             copy: Where else the JSON goes.
         """
-        folder = self.folder / f"evaluation-stride{result.stride}"
+        policy = "-inferred" if result.velocity_source is VelocitySource.INFERRED else ""
+        folder = self.folder / f"evaluation-stride{result.stride}{policy}"
         folder.mkdir(exist_ok=True)
         text = json.dumps(result.to_dict(), indent=2) + "\n"
         for target in [folder / "errors.json", *([] if copy is None else [copy])]:

@@ -1,18 +1,18 @@
-"""Figures of vibrational spectra, with the lines that seams may leave, and of bond-length distributions."""
+"""Figures of vibrational spectra, with the lines that seams may leave."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from neuralmd.errors import DataError
-from neuralmd.evaluation.distributions import Samples
 from neuralmd.evaluation.spectra import VibrationalSpectrum, seam_wavenumber, strongest_peaks
-from neuralmd.report.style import Style, clear, draw, new_figure, save, styles_of
+from neuralmd.report.families import family_styles
+from neuralmd.report.style import clear, draw, new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,11 +21,19 @@ _NEARLY_ALL: Final = 0.995
 """Part of the temperature below the highest wavenumber that is of interest."""
 
 _MARGIN: Final = 1.15
+_LINE_OF_LEGEND: Final = 132
+"""Letters in a line of the legend."""
+
+_HANDLE: Final = 8
+"""Letters that the line before a name is as wide as."""
+
 _BAND_WIDTH: Final = 500.0
 _DECADES: Final = 5
-_BINS: Final = 50
 _TRUTH: Final = "0.82"
-_COARSE: Final = Style("", "0.25", width=1.0, dashes=(0, (1, 1)))
+_WIDEST: Final = 1.3
+_FARTHEST_SEAM: Final = 2.3
+"""Times the highest wavenumber of interest, up to which the multiples of the seam line are shown."""
+
 _UNIT: Final = "[K per cm$^{-1}$]"
 _SEAM: Final = "seam"
 _AXIS: Final = "wavenumber [cm$^{-1}$]"
@@ -39,11 +47,13 @@ class SpectrumMarks:
         title: Its title.
         gap: Time from anchor to anchor [fs], whose seam lines are marked; none to mark none.
         band: What the last panel shows [cm^-1]; none for 250 cm^-1 either side of the first spectrum's highest peak.
+        families: The family of each spectrum, which gives it its colour; see `neuralmd.report.families`.
     """
 
     title: str
     gap: float | None = None
     band: tuple[float, float] | None = None
+    families: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def plot_spectra(spectra: Mapping[str, VibrationalSpectrum], marks: SpectrumMarks, path: Path) -> None:
@@ -65,14 +75,14 @@ def plot_spectra(spectra: Mapping[str, VibrationalSpectrum], marks: SpectrumMark
     figure = new_figure(9.0, 6.4)
     axes = list(figure.subplot_mosaic([["all", "all"], ["low", "high"]], width_ratios=[1.7, 1.0]).values())
     whole, low, high = axes
-    band = marks.band or _highest_band(reference)
+    band = marks.band or highest_band(reference)
     for axis in axes:
         clear(axis)
         axis.set_xlabel(_AXIS)
     places = _places(spectra, marks.gap, top)
-    _draw_panel(whole, spectra, (0.0, max([_MARGIN * top, *(1.07 * place for place in places)])))
-    _draw_panel(low, spectra, (0.0, _lower_part(reference, band[0])))
-    _draw_panel(high, spectra, band)
+    _draw_panel(whole, spectra, marks.families, (0.0, max([_MARGIN * top, *(1.07 * place for place in places)])))
+    _draw_panel(low, spectra, marks.families, (0.0, _lower_part(reference, band[0])))
+    _draw_panel(high, spectra, marks.families, band)
     _scale_logarithmically(whole, reference)
     for axis in axes:
         _mark(axis, places)
@@ -81,57 +91,44 @@ def plot_spectra(spectra: Mapping[str, VibrationalSpectrum], marks: SpectrumMark
         axis.set_ylim(0.0, None)
     whole.set_ylabel(f"density of states\n{_UNIT}")
     low.set_ylabel(f"density of states\n{_UNIT}")
-    handles, labels = whole.get_legend_handles_labels()
-    whole.legend(handles, labels, loc="lower left", bbox_to_anchor=(-0.01, 1.05), ncol=6, frameon=False, fontsize=9)
-    whole.set_title(marks.title, loc="left", fontsize=11, pad=36 if len(labels) <= 6 else 52)
+    _draw_legend(whole, marks.title)
     save(figure, path)
 
 
-def plot_bond_lengths(samples: Mapping[str, Samples], title: str, path: Path) -> None:
-    """The distribution of each kind of bond's length; the first of the samples is the reference, drawn as an area.
-
-    Raises:
-        DataError: If there is no bond.
-    """
-    reference = next(iter(samples.values()), {})
-    if not reference:
-        raise DataError("a figure of bond lengths needs one bond at least")
-    figure = new_figure(0.8 + 3.4 * len(reference), 3.6)
-    row = figure.subplots(1, len(reference), squeeze=False)[0]
-    styles = styles_of(list(samples)[1:])
-    for axis, (kind, true) in zip(row, reference.items(), strict=True):
-        clear(axis)
-        edges = np.linspace(true.min(), true.max(), _BINS + 1)
-        middles = (edges[1:] + edges[:-1]) / 2
-        for name, kinds in samples.items():
-            density = np.histogram(kinds[kind], edges)[0] / (len(kinds[kind]) * np.diff(edges))
-            if name in styles:
-                draw(axis, middles, density, styles[name])
-            else:
-                axis.fill_between(middles, density, color=_TRUTH, lw=0, label=name)
-        axis.set_ylim(0.0, None)
-        axis.set_xlabel(f"{kind} [Å]")
-        axis.locator_params(axis="x", nbins=5)
-    row[0].set_ylabel("density [1/Å]")
-    handles, labels = row[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9)
-    row[0].set_title(title, loc="left", fontsize=11)
-    save(figure, path)
+def _draw_legend(axis: Axes, title: str) -> None:
+    """Above the axis, below the title, in the order of the spectra, which were drawn the other way round."""
+    handles, labels = axis.get_legend_handles_labels()
+    most = max(2, min(6, _LINE_OF_LEGEND // (_HANDLE + max(map(len, labels)))))
+    lines = -(-len(labels) // most)
+    axis.legend(
+        handles[::-1],
+        labels[::-1],
+        loc="lower left",
+        bbox_to_anchor=(-0.01, 1.05),
+        ncol=-(-len(labels) // lines),
+        frameon=False,
+        fontsize=9,
+    )
+    axis.set_title(title, loc="left", fontsize=11, pad=20 + 16 * lines)
 
 
-def _draw_panel(axis: Axes, spectra: Mapping[str, VibrationalSpectrum], limits: tuple[float, float]) -> None:
+def _draw_panel(
+    axis: Axes,
+    spectra: Mapping[str, VibrationalSpectrum],
+    families: Mapping[str, str | None],
+    limits: tuple[float, float],
+) -> None:
+    """The first spectrum as an area behind all others, of which the first one lies on top."""
     names = list(spectra)
-    top = _highest(spectra[names[0]])
-    styles = styles_of(names[1:])
-    for name, spectrum in spectra.items():
+    styles = family_styles({name: families.get(name) for name in names[1:]})
+    for name, spectrum in reversed(list(spectra.items())):
         shown = slice(None) if limits[1] >= spectrum.nyquist else spectrum.wavenumbers <= limits[1] * 1.01
         wavenumbers, density = spectrum.wavenumbers[shown], spectrum.density[shown]
         if name == names[0]:
-            axis.fill_between(wavenumbers, density, color=_TRUTH, lw=0, label=name)
-        elif spectrum.nyquist < top:
-            axis.plot(wavenumbers, density, color=_COARSE.colour, lw=_COARSE.width, ls=_COARSE.dashes, label=name)
+            axis.fill_between(wavenumbers, density, color=_TRUTH, lw=0, label=name, zorder=0.5)
         else:
-            draw(axis, wavenumbers, density, styles[name])
+            style = styles[name]
+            draw(axis, wavenumbers, density, replace(style, width=min(style.width, _WIDEST)))
     axis.set_xlim(*limits)
 
 
@@ -169,9 +166,12 @@ def _label(axis: Axes, places: Mapping[float, str]) -> None:
 
 def _places(spectra: Mapping[str, VibrationalSpectrum], gap: float | None, top: float) -> dict[float, str]:
     """The wavenumbers to be marked: Nyquist's of coarse files, the seam line, and its double."""
-    places = {s.nyquist: "Nyquist of the coarse file" for s in spectra.values() if s.nyquist < top}
+    places = {s.nyquist: f"Nyquist of the coarse file, {s.nyquist:.0f}" for s in spectra.values() if s.nyquist < top}
     if gap is not None:
-        places |= {seam_wavenumber(gap): f"{_SEAM} line", 2 * seam_wavenumber(gap): f"{_SEAM} line × 2"}
+        line = seam_wavenumber(gap)
+        places[line] = f"{_SEAM} line, {line:.0f}"
+        if 2 * line < _FARTHEST_SEAM * top:
+            places[2 * line] = f"{_SEAM} line × 2"
     return places
 
 
@@ -187,6 +187,7 @@ def _lower_part(spectrum: VibrationalSpectrum, band: float) -> float:
     return min(1.2 * max(peaks), band) if peaks else band
 
 
-def _highest_band(spectrum: VibrationalSpectrum) -> tuple[float, float]:
+def highest_band(spectrum: VibrationalSpectrum) -> tuple[float, float]:
+    """250 cm^-1 either side of the highest in wavenumber of the strongest peaks [cm^-1]."""
     middle = max(strongest_peaks(spectrum), default=_highest(spectrum))
     return max(0.0, middle - _BAND_WIDTH / 2), middle + _BAND_WIDTH / 2

@@ -25,6 +25,8 @@ def evaluation_table(evaluation: Evaluation) -> Table:
         ),
         box=box.SIMPLE_HEAD,
     )
+    if covered := _coverage(evaluation):
+        table.caption = f"{table.caption}\n{covered}"
     elements = list(next(iter(evaluation.methods.values())).mae_per_element)
     table.add_column("method", no_wrap=True)
     columns = ["MAE", "RMSE", *(f"MAE {element}" for element in elements), "worst window", "vs Hermite"]
@@ -37,3 +39,16 @@ def evaluation_table(evaluation: Evaluation) -> Table:
         ratio = "" if reference is None else f"{reference.mae / errors.mae:.1f}x"
         table.add_row(name, *(f"{number:.2e}" for number in numbers), ratio, style="bold" if name == model else None)
     return table
+
+
+def _coverage(evaluation: Evaluation) -> str | None:
+    """How the error bars of the last method that has some did, in words."""
+    covered = [(name, errors) for name, errors in evaluation.methods.items() if errors.coverage_per_position]
+    if not covered:
+        return None
+    name, errors = covered[-1]
+    by_position = errors.coverage_per_position or []
+    return (
+        f"error bars of {name}: {errors.error_bar:.2e} A on average, {errors.coverage:.1%} of all components within "
+        f"them, {min(by_position):.1%} to {max(by_position):.1%} by position in the gap"
+    )

@@ -12,6 +12,7 @@ import pytest
 
 from neuralmd.data.formats import read, write
 from neuralmd.data.trajectory import Trajectory, concatenate
+from neuralmd.report.analysis_files import FILES
 
 if TYPE_CHECKING:
     from conftest import Neuralmd
@@ -23,11 +24,8 @@ def test_the_spectrum_of_a_fine_and_a_coarse_file(neuralmd: Neuralmd, workplace:
     shown = neuralmd(*words, "--output", "figures", "--json", "figures/spectra.json").stdout
     assert re.search(r"truth\s+0\.5\s+33356\s+stored", shown)
     assert re.search(r"coarse\s+5\s+3336\s+stored", shown)
-    assert {path.name for path in (workplace / "figures").iterdir()} == {
-        "spectrum.png",
-        "bond-lengths.png",
-        "spectra.json",
-    }
+    assert {path.name for path in (workplace / "figures").iterdir()} == {*FILES, "spectra.json"}
+    assert (workplace / "figures" / "spectrum.json").read_text() == (workplace / "figures" / "spectra.json").read_text()
     content = json.loads((workplace / "figures" / "spectra.json").read_text())
     assert content["gap_fs"] == 5
     truth, coarse = content["trajectories"]["truth"], content["trajectories"]["coarse"]
@@ -36,6 +34,47 @@ def test_the_spectrum_of_a_fine_and_a_coarse_file(neuralmd: Neuralmd, workplace:
     assert truth["temperature"] == pytest.approx(np.sum(truth["density"]) * truth["resolution"])
     assert coarse["temperature"] == pytest.approx(truth["temperature"], rel=0.1)
     assert coarse["difference"] > 0.1
+    assert truth["band_height_ratio"] == 1.0
+    assert coarse["band_peak"] is None
+    assert truth["radial_distribution"]["unit"] == "A^-3"
+    assert coarse["radial_difference"]["H-O"] > truth["radial_difference"]["H-O"] == 0.0
+    assert (workplace / "figures" / "spectrum.md").read_text().count("\n### ") == 2
+
+
+def test_what_a_run_and_splines_rebuild(neuralmd: Neuralmd, workplace: Path, trained: Path) -> None:
+    """The stretches of water, above the Nyquist wavenumber of anchors 5 fs apart, are back, and a spline lacks them."""
+    (workplace / "runs").symlink_to(trained.parent)
+    words = ("runs/water", "runs/water:neural_ode_forward", "--labels", "blend,forward", "--output", "figures")
+    shown = neuralmd("spectrum", *words, "--stride", "10", "--splines", "linear").stdout
+    assert re.search(r"forward\s+0\.5\s+33356\s+reconstructed", shown)
+    content = json.loads((workplace / "figures" / "spectrum.json").read_text())
+    assert content["gap_fs"] == 5.0
+    found = content["trajectories"]
+    assert list(found) == ["truth", "coarse", "linear", "blend", "forward"]
+    assert found["blend"]["difference"] < found["forward"]["difference"] < found["linear"]["difference"]
+    assert found["blend"]["band_height_ratio"] == pytest.approx(1.0, abs=0.1)
+    assert found["linear"]["band_height_ratio"] < 0.9
+    neuralmd("spectrum", "runs/water", "--data", "water.h5", "--splines", "", "--output", "whole", "--resolution", "50")
+    assert list(json.loads((workplace / "whole" / "spectrum.json").read_text())["trajectories"])[-1] == "water"
+
+
+def test_runs_that_cannot_be_compared(neuralmd: Neuralmd, workplace: Path, trained: Path) -> None:
+    (workplace / "runs").symlink_to(trained.parent)
+    (workplace / "empty").mkdir()
+    fine = read(workplace / "water.h5")
+    write(fine.slice(0, 30), workplace / "short.npz")
+    for words, expected in [
+        (("runs/water", "water.h5"), "water.h5: is no run"),
+        (("runs/water", "runs/water"), "came twice"),
+        (("runs/water:gru",), "there is no method 'gru'"),
+        (("runs/water", "--splines", "quintic"), "there is no method 'quintic'"),
+        (("runs/water", "--labels", "linear", "--splines", "linear"), "name of a spline"),
+        (("empty",), "model.pt"),
+        (("runs/water", "--stride", "1"), "at least 2"),
+        (("runs/water", "--data", "short.npz"), "a spectrum needs"),
+    ]:
+        assert expected in neuralmd("spectrum", *words, "--output", "figures", code=2).stderr, words
+    assert not (workplace / "figures").exists()
 
 
 def test_a_file_without_velocities_says_so(neuralmd: Neuralmd, workplace: Path) -> None:
@@ -63,7 +102,7 @@ def test_bad_input_is_one_line_and_writes_nothing(neuralmd: Neuralmd, workplace:
         (("mixed.npz",), "--segments"),
         (("mixed.npz", "--segments", "5"), "segments [5]"),
         (("mixed.npz", "--segments", "one"), "0,1,2"),
-        (("water.h5", "short.npz", "--labels", "one"), "2 files need as many labels"),
+        (("water.h5", "short.npz", "--labels", "one"), "2 files or runs need as many labels"),
         (("water.h5", "water.h5"), "came twice"),
         (("water.h5", "water.h5", "--labels", "a,a"), "came twice"),
         (("water.h5", "--gap", "0"), "gap"),
@@ -77,4 +116,4 @@ def test_bad_input_is_one_line_and_writes_nothing(neuralmd: Neuralmd, workplace:
     ]:
         assert expected in neuralmd("spectrum", *words, code=2).stderr, words
     assert sorted(str(path) for path in workplace.rglob("*")) == before
-    assert "figures" in neuralmd("spectrum", "mixed.npz", "--segments", "0", "--output", "full", "--overwrite").stdout
+    assert "written" in neuralmd("spectrum", "mixed.npz", "--segments", "0", "--output", "full", "--overwrite").stdout
