@@ -84,7 +84,7 @@ class Loop:
         stages: What is minimised, in order; their shares sum to 1.
         budget: When it ends.
         settings: How it goes.
-        validate: Errors of a model on the validation part; the entry `validation/mae` [A] ranks checkpoints.
+        validate: Errors of a model on the validation part; the entry `validation/mae_A` [A] ranks checkpoints.
         identity: What MODEL shall say beside the weights: configuration, system.
         folder: Where the checkpoints go.
         fabric: Device and precision.
@@ -136,6 +136,7 @@ class Loop:
             self._save_last()
             raise
         self.polish(self.average.module)
+        self.at.seconds = self.budget.clock() - began
         self._validate(tracker)
         self.at.seconds = self.budget.clock() - began
         self._save_last()
@@ -202,13 +203,14 @@ class Loop:
 
     def _validate(self, tracker: Tracker) -> None:
         metrics = self.validate(self.average.module)
-        tracker.log(metrics, self.at.step)
-        if metrics["validation/mae"] < self.at.best:
-            self.at.best, self.at.stale = metrics["validation/mae"], 0
+        if metrics["validation/mae_A"] < self.at.best:
+            self.at.best, self.at.stale = metrics["validation/mae_A"], 0
             weights = {"model": self.average.module.state_dict(), "progress": asdict(self.at)}
             save({**self.identity, **weights}, self.folder / MODEL)
         else:
             self.at.stale += 1
+        so_far = {"validation/best_mae_A": self.at.best, "train/minutes": self.at.seconds / 60.0}
+        tracker.log({**metrics, **so_far}, self.at.step)
 
     def _save_last(self) -> None:
         content = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +19,14 @@ SUMMARY_FILE = "summary.json"
 """The numbers that sum the run up."""
 
 
+Observe = Callable[[int, Mapping[str, float]], None]
+"""Takes the step and the metrics of a line that was logged."""
+
+
+class Stop(Exception):  # noqa: N818 - no error: what was wanted is known
+    """Raised by an observer that wants no more of a run: training ends at once, as a stop and not as a failure."""
+
+
 class Tracker:
     """Takes the metrics of a run down while it trains.
 
@@ -29,6 +37,7 @@ class Tracker:
         config: Every setting of the experiment by its dotted path.
         wandb: Where in wandb the run belongs.
         resume_step: The step from which a run goes on, whose later lines are dropped; none for a new run.
+        observe: Called after each line that is logged; it may raise `Stop`.
     """
 
     def __init__(
@@ -38,9 +47,11 @@ class Tracker:
         wandb: WandbSettings,
         *,
         resume_step: int | None = None,
+        observe: Observe | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._summary = folder / SUMMARY_FILE
+        self._observe = observe
         metrics = folder / METRICS_FILE
         _replace(metrics, "" if resume_step is None else _lines_up_to(resume_step, metrics))
         self._wandb = WandbRun(folder, wandb, config, resume=resume_step is not None)
@@ -52,12 +63,18 @@ class Tracker:
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
         self._wandb.log({name: float(value) for name, value in metrics.items()}, step)
+        if self._observe is not None:
+            self._observe(step, metrics)
 
     def summarise(self, summary: Mapping[str, float]) -> None:
         """Write the numbers that sum the run up."""
         numbers = {name: _json_number(value) for name, value in summary.items()}
         _replace(self._summary, json.dumps(numbers, indent=2) + "\n")
         self._wandb.summarise(numbers)
+
+    def keep_model(self, file: Path, name: str) -> None:
+        """Send a model file to wandb as an artifact."""
+        self._wandb.keep(file, name)
 
     def finish(self, *, exit_code: int = 0) -> None:
         """Close the file and the wandb run; beyond the first time, nothing happens."""
@@ -70,7 +87,7 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish(exit_code=0 if kind is None else 1)
+        self.finish(exit_code=0 if kind is None or issubclass(kind, Stop) else 1)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -19,7 +19,7 @@ class Untrained:
 
     Attributes:
         model: What has no weights.
-        validate: Errors of a model on the validation part; the entry `validation/mae` [A] goes into the summary.
+        validate: Errors of a model on the validation part; the entry `validation/mae_A` [A] goes into the summary.
         identity: What MODEL shall say beside the weights: configuration, system.
         folder: Where the checkpoints go.
         at: No step, and what validation gave.
@@ -43,8 +43,8 @@ class Untrained:
             CheckpointError: If a checkpoint cannot be written.
         """
         metrics = self.validate(self.model)
-        tracker.log(metrics, self.at.step)
-        self.at.best = metrics["validation/mae"]
+        self.at.best = metrics["validation/mae_A"]
+        tracker.log({**metrics, "validation/best_mae_A": self.at.best}, self.at.step)
         content = {**self.identity, "model": self.model.state_dict(), "progress": asdict(self.at)}
         for name in (MODEL, LAST):
             save(content, self.folder / name)

@@ -6,13 +6,14 @@ import logging
 import netrc
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlparse
 
 from neuralmd.errors import ConfigError
+from neuralmd.training.provenance import code_state
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -37,6 +38,7 @@ class WandbSettings:
         group: Group of runs within the project.
         tags: Tags of the run.
         name: Name of the run; none for one that wandb invents.
+        job_type: What kind of work the run is, to filter by; none for a training.
     """
 
     mode: Mode = "auto"
@@ -45,6 +47,7 @@ class WandbSettings:
     group: str | None = None
     tags: tuple[str, ...] = ()
     name: str | None = None
+    job_type: str | None = None
 
 
 class WandbRun:
@@ -91,6 +94,25 @@ class WandbRun:
         if run is not None:
             self._guard(lambda: run.summary.update(dict(summary)))
 
+    def show(self, images: Mapping[str, Path], columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Send figures by name, and a table called `table`."""
+        run = self._run
+        if run is None:
+            return
+        import wandb
+
+        def send() -> None:
+            figures = {name: wandb.Image(str(path)) for name, path in images.items()}
+            run.log({**figures, "table": wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
+
+        self._guard(send)
+
+    def keep(self, file: Path, name: str) -> None:
+        """Send a file as an artifact, a model."""
+        run = self._run
+        if run is not None:
+            self._guard(lambda: run.log_artifact(str(file), name=name, type="model"))
+
     def finish(self, exit_code: int) -> None:
         """End the run; beyond the first time, nothing happens."""
         run, self._run = self._run, None
@@ -115,7 +137,8 @@ class WandbRun:
             group=settings.group,
             tags=list(settings.tags),
             name=settings.name,
-            config=dict(config),
+            job_type=settings.job_type,
+            config=dict(config) | code_state(),
             dir=folder,
             id=identity,
             mode=mode,
@@ -155,6 +178,11 @@ def resolve_mode(mode: Mode) -> Literal["online", "offline", "disabled"]:
             return "online" if has_login() else "offline"
 
 
+def agent_run() -> str | None:
+    """The id that an agent of wandb gives the run that it starts; none where no agent of a sweep started this."""
+    return os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+
+
 def has_login() -> bool:
     """Whether wandb has a key: in WANDB_API_KEY, or for its server in the netrc file."""
     if os.environ.get("WANDB_API_KEY"):
@@ -173,8 +201,11 @@ def _names(file: Path, host: str) -> bool:
 
 
 def _identity(folder: Path, *, resume: bool) -> str:
-    """The id of the folder's wandb run: the stored one of a run that goes on, a new one otherwise."""
+    """The id of the folder's wandb run: an agent's, the stored one of a run that goes on, a new one otherwise."""
     file = folder / _ID_FILE
+    if given := agent_run():
+        file.write_text(given + "\n", encoding="utf-8")
+        return given
     if resume and file.exists() and (stored := file.read_text(encoding="utf-8").strip()):
         return stored
     identity = secrets.token_hex(4)
