@@ -8,11 +8,12 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCUMENTED := $(VENV)/.documented
 
 # One thread a process: the molecules are small, and tests run side by side.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
-.PHONY: help install demo test check format bench notebooks clean
+.PHONY: help install demo test check format bench notebooks docs clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,13 +35,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(INSTALLED)  ## Simulate benzene, learn its dynamics, and rebuild 19 of every 20 frames (about ten minutes)
-	mkdir -p data
-	if [ ! -f data/demo.h5 ]; then $(BIN)/neuralmd simulate benzene data/demo.h5 --steps 14000 --temperature 500 --timestep 0.5 --seed 0 --resume; fi
-	$(BIN)/neuralmd info data/demo.h5
-	$(BIN)/neuralmd train configs/demo.yaml --overwrite
-	$(BIN)/neuralmd evaluate runs/demo --json runs/demo/evaluation.json
-	$(BIN)/neuralmd thin data/demo.h5 data/demo-coarse.h5 --stride 20 --overwrite
-	$(BIN)/neuralmd reconstruct data/demo-coarse.h5 data/demo-fine.h5 --run runs/demo --stride 20 --overwrite
+	@$(BIN)/neuralmd demo
 
 test: $(INSTALLED)  ## Run the tests
 	@$(TEST) -n 2 -m "not gpu" --ignore=tests/benchmarks
@@ -62,6 +57,14 @@ notebooks: $(INSTALLED)  ## Execute the notebooks
 	@if compgen -G 'notebooks/*.ipynb' >/dev/null; then $(TEST) --nbmake notebooks; \
 	else echo "there are no notebooks in notebooks yet"; fi
 
+docs: $(DOCUMENTED)  ## Build the documentation into site/, with warnings as errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "open site/index.html; for the search box: $(BIN)/python -m http.server --directory site"
+
+$(DOCUMENTED): $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[docs]'
+	@touch $@
+
 clean:  ## Remove caches and build output, but neither data, runs nor .venv
-	@rm -rf build dist .pytest_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
+	@rm -rf build dist site .pytest_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
 	@find neuralmd tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,10 +12,11 @@ from neuralmd.config import Experiment, dump, flatten
 from neuralmd.config.files import parse
 from neuralmd.data.trajectory import VelocitySource
 from neuralmd.errors import CheckpointError, ConfigError
+from neuralmd.fields.tabulated import tabulate
 from neuralmd.system import System
 from neuralmd.training.checkpoint import load, load_weights, unpack_system
 from neuralmd.training.loop import LAST, MODEL, Progress
-from neuralmd.training.tracking import SUMMARY_FILE, Tracker
+from neuralmd.training.tracking import SUMMARY_FILE, Observe, Tracker
 from neuralmd.training.wandb_run import WandbSettings
 
 CONFIG = "config.yaml"
@@ -42,6 +43,13 @@ class TrainedRun:
     timestep: float
     velocity_source: VelocitySource
 
+    def __repr__(self) -> str:
+        weights = sum(parameter.numel() for parameter in self.model.parameters())
+        return (
+            f"TrainedRun({self.folder}: {type(self.model).__name__} of {weights} weights for {self.system.formula}, "
+            f"dt {self.timestep:.4g} fs, stride {self.config.data.stride}, {self.velocity_source} velocities)"
+        )
+
 
 def train(
     config: Experiment,
@@ -49,6 +57,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     advance: Callable[[int], None] | None = None,
+    observe: Observe | None = None,
 ) -> Progress:
     """Train a model into the run's folder.
 
@@ -57,8 +66,10 @@ def train(
         resume: Go on with the training that is in the folder; the budget may have grown.
         overwrite: Replace a run of the same name.
         advance: Called with the thousandths of the budget that are spent.
+        observe: Called with the step and the metrics of every line that is logged; it may raise `Stop`.
 
     Raises:
+        Stop: If the observer raises it; the run can be resumed.
         ConfigError: If the folder has a run and neither `resume` nor `overwrite` is given, or if a run to be resumed
             was started with other settings.
         NeuralMDError: If the data, the solver or a checkpoint fails.
@@ -79,11 +90,15 @@ def train(
     wandb = WandbSettings(
         tracking.wandb, tracking.project, tracking.entity, tracking.group, tracking.tags, config.run.name
     )
-    with Tracker(folder, flatten(config), wandb, resume_step=loop.at.step if resume else None) as tracker:
+    with Tracker(
+        folder, flatten(config), wandb, resume_step=loop.at.step if resume else None, observe=observe
+    ) as tracker:
         reached = loop.fit(tracker, advance)
         tracker.summarise(
-            {"validation/best_mae": reached.best, "train/steps": reached.step, "train/minutes": reached.seconds / 60}
+            {"validation/best_mae_A": reached.best, "train/steps": reached.step, "train/minutes": reached.seconds / 60}
         )
+        if tracking.model_artifact:
+            tracker.keep_model(folder / MODEL, config.run.name)
     return reached
 
 
@@ -102,7 +117,7 @@ def experiment_of(folder: Path) -> Experiment:
     return parse(str(load(path).get("config")), path)
 
 
-def load_run(folder: Path, device: str = "auto") -> TrainedRun:
+def load_run(folder: Path | str, device: str = "auto") -> TrainedRun:
     """The model of a run, ready to be used.
 
     Args:
@@ -112,7 +127,8 @@ def load_run(folder: Path, device: str = "auto") -> TrainedRun:
     Raises:
         CheckpointError: If there is no whole model that this version can read.
     """
-    path = folder if folder.is_file() else folder / MODEL
+    place = Path(folder)
+    path = place if place.is_file() else place / MODEL
     content = load(path)
     if not isinstance(content.get("config"), str) or not isinstance(content.get("timestep"), float):
         raise CheckpointError(f"{path}: does not hold a trained model with its configuration")
@@ -122,6 +138,7 @@ def load_run(folder: Path, device: str = "auto") -> TrainedRun:
     model = build.interpolator(config.model, system, timestep)
     load_weights(model, content.get("model"), path)
     model = model.to(build.device(device)).eval().requires_grad_(requires_grad=False)
+    tabulate(model)
     source = VelocitySource(str(content["velocity_source"]))
     return TrainedRun(path.parent, config, model, system, timestep, source)
 

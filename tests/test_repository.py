@@ -77,33 +77,6 @@ def test_a_plain_import_stays_light(module: str) -> None:
     assert done.stdout.strip() == ""
 
 
-def readme_commands() -> list[str]:
-    """The commands of neuralmd in the README's bash blocks, without their continuations and redirections."""
-    commands = []
-    for block in re.findall(r"```(?:bash|sh|console)\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL):
-        lines = block.replace("\\\n", " ").splitlines()
-        commands += [line.strip().removeprefix("$ ") for line in lines]
-    return [command for command in commands if command.startswith("neuralmd ")]
-
-
-def test_commands_in_the_readme_exist() -> None:
-    known = {command.name: command for command in subcommands()}
-    for command in readme_commands():
-        words = shlex.split(command, comments=True)[1:]
-        if words[0].startswith("-"):
-            continue
-        assert words[0] in known, command
-        given = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
-        assert given <= options(known[words[0]]) | {"--help"}, command
-
-
-def test_python_of_the_readme_runs() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})  # noqa: S102 - our own text
-
-
 def test_commands_of_the_makefile_exist() -> None:
     known = {command.name: command for command in subcommands()}
     for line in re.findall(r"\$\(BIN\)/neuralmd ([^\n;]+)", (ROOT / "Makefile").read_text()):

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from neuralmd.config import Data
-from neuralmd.data.formats import read
-from neuralmd.data.inspection import require_trajectory
+from neuralmd.data.declared import Declared, LengthUnit, VelocityUnit
+from neuralmd.data.formats import open_reader, read
+from neuralmd.data.inspection import check_units, require_trajectory
 from neuralmd.data.trajectory import Trajectory, VelocitySource, with_central_velocities
 from neuralmd.data.windows import Frames, Part, Split, split
 from neuralmd.errors import ConfigError, DataError
@@ -43,6 +44,27 @@ def device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def declared(config: Data) -> Declared:
+    """What a configuration says about its file."""
+    return Declared(
+        timestep=config.timestep,
+        topology=config.topology,
+        length_unit=None if config.length_unit is None else LengthUnit(config.length_unit),
+        velocity_unit=None if config.velocity_unit is None else VelocityUnit(config.velocity_unit),
+        drop_cell=config.drop_cell,
+    )
+
+
+def notes(config: Data) -> tuple[str, ...]:
+    """What is assumed of the file of a configuration, and what is suspicious about its units, a sentence each.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    with open_reader(config.path, declared=declared(config)) as reader:
+        return (*reader.notes, *check_units(reader))
+
+
 def trajectory(config: Data, path: Path | None = None) -> Trajectory:
     """The frames of a file, of the chosen segments, with velocities as declared.
 
@@ -54,7 +76,7 @@ def trajectory(config: Data, path: Path | None = None) -> Trajectory:
         DataError: If the file is not a trajectory, or lacks the velocities that are asked for.
     """
     source = config.path if path is None else path
-    whole = read(source, timestep=config.timestep)
+    whole = read(source, declared=declared(config))
     require_trajectory(whole)
     if config.segments is not None and path is None:
         whole = whole.select(config.segments)

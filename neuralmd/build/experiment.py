@@ -21,6 +21,7 @@ from neuralmd.errors import ConfigError
 from neuralmd.evaluation.metrics import hidden_frame_errors
 from neuralmd.fields.statistics import MotionStatistics
 from neuralmd.interpolators.bidirectional import BidirectionalODE, fit_correction
+from neuralmd.interpolators.calibration import calibrate_error_bars
 from neuralmd.training.augmentation import randomly_rotated, unchanged
 from neuralmd.training.checkpoint import pack_system
 from neuralmd.training.loop import Loop, LoopSettings
@@ -98,23 +99,24 @@ class _Validation:
         starts = self.data.split.validation.starts(self.stride, self.stride, self.margin)
         spread = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _VALIDATION_WINDOWS)).long()]
         errors = hidden_frame_errors(model, self.data.frames, spread, self.stride)  # pyright: ignore[reportArgumentType]
-        return {"validation/mae": errors.mae, "validation/rmse": errors.rmse}
+        return {"validation/mae_A": errors.mae, "validation/rmse_A": errors.rmse}
 
 
 @dataclass(frozen=True, eq=False)
 class _Polish:
-    """Fits what is fitted to the training part when the training ends."""
+    """Fits what is fitted at the end: the correction to the training part, error bars to the validation part."""
 
     data: Dataset
 
     @staticmethod
     def has_work(model: Trainable) -> bool:
         """Whether the model has something that is fitted at the end."""
-        return isinstance(model, BidirectionalODE) and model.correction is not None
+        return isinstance(model, BidirectionalODE) and not (model.correction is None and model.error_bars is None)
 
     def __call__(self, model: nn.Module) -> None:
         if isinstance(model, BidirectionalODE):
             fit_correction(model, self.data.frames, self.data.split.train)
+            calibrate_error_bars(model, self.data.frames, self.data.split.validation)
 
 
 def _fit_units(model: Trainable, data: Dataset, stride: int) -> None:

@@ -21,7 +21,7 @@ from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
 from neuralmd.fields.hamiltonian import HamiltonianField
 from neuralmd.fields.mlp import MLPField
-from neuralmd.fields.network import RadialSettings
+from neuralmd.fields.radial import RadialSettings
 from neuralmd.fields.velocity_dependent import VelocityDependentField
 from neuralmd.system import System
 

@@ -8,9 +8,13 @@ from neuralmd.build.fields import field
 from neuralmd.build.recurrent import Recurrent, recurrent
 from neuralmd.config import (
     AdjointConfig,
+    BlanesMoanConfig,
     BlendConfig,
+    CompactBlendConfig,
+    ContinuousAdjointConfig,
     CorrectionConfig,
     Dopri5Config,
+    ErrorBarsConfig,
     LinearBlendConfig,
     MidpointConfig,
     ModelConfig,
@@ -18,15 +22,18 @@ from neuralmd.config import (
     PowerBlendConfig,
     QuinticBlendConfig,
     RecurrentConfig,
+    ReversibleAdjointConfig,
     RK4Config,
     SmoothstepBlendConfig,
     SolverConfig,
     VelocityVerletConfig,
 )
 from neuralmd.interpolators.bidirectional import BidirectionalODE
-from neuralmd.interpolators.blending import Blend, LinearBlend, PowerBlend, QuinticBlend, SmoothstepBlend
+from neuralmd.interpolators.blending import Blend, CompactBlend, LinearBlend, PowerBlend, QuinticBlend, SmoothstepBlend
 from neuralmd.interpolators.correction import MismatchCorrection
-from neuralmd.ode.solvers import RK4, Adjoint, Dopri5, Midpoint, Solver, VelocityVerlet
+from neuralmd.interpolators.error_bars import ErrorBars
+from neuralmd.ode.adjoints import ContinuousAdjoint, ReversibleAdjoint
+from neuralmd.ode.solvers import RK4, BlanesMoan, Dopri5, Midpoint, Solver, VelocityVerlet
 from neuralmd.system import System
 
 Trainable = BidirectionalODE | Recurrent
@@ -35,18 +42,26 @@ Trainable = BidirectionalODE | Recurrent
 
 def solver(config: SolverConfig, timestep: float) -> Solver:
     """The solver that a configuration describes; a step that it leaves open is the data's time step [fs]."""
-    adjoint = None if config.adjoint is None else _adjoint(config.adjoint)
     match config:
         case VelocityVerletConfig():
-            return VelocityVerlet(config.step or timestep, adjoint)
+            return VelocityVerlet(config.step or timestep, adjoint(config.adjoint))
+        case BlanesMoanConfig():
+            return BlanesMoan(config.step or timestep, adjoint(config.adjoint))
         case RK4Config():
-            return RK4(config.step or timestep, adjoint)
+            return RK4(config.step or timestep, _continuous(config.adjoint))
         case MidpointConfig():
-            return Midpoint(config.step or timestep, adjoint)
+            return Midpoint(config.step or timestep, _continuous(config.adjoint))
         case Dopri5Config():
-            return Dopri5(config.rtol, config.atol, config.max_steps, adjoint)
+            return Dopri5(config.rtol, config.atol, config.max_steps, _continuous(config.adjoint))
         case _:
             assert_never(config)
+
+
+def adjoint(config: AdjointConfig | None) -> ReversibleAdjoint | ContinuousAdjoint | None:
+    """The adjoint that a configuration describes; none for backpropagation."""
+    if isinstance(config, ReversibleAdjointConfig):
+        return ReversibleAdjoint(config.checkpoints)
+    return _continuous(config)
 
 
 def blend(config: BlendConfig) -> Blend:
@@ -60,6 +75,8 @@ def blend(config: BlendConfig) -> Blend:
             return QuinticBlend()
         case PowerBlendConfig():
             return PowerBlend(config.exponent)
+        case CompactBlendConfig():
+            return CompactBlend(config.margin, config.exponent)
         case _:
             assert_never(config)
 
@@ -79,6 +96,7 @@ def interpolator(config: ModelConfig, system: System, timestep: float) -> Traina
                 solver(config.solver, timestep),
                 blend(config.blend),
                 None if config.correction is None else _correction(config.correction, system, timestep),
+                None if config.error_bars is None else _error_bars(config.error_bars, system, timestep),
             )
         case RecurrentConfig():
             return recurrent(config, blend(config.blend), system, timestep)
@@ -90,5 +108,11 @@ def _correction(config: CorrectionConfig, system: System, timestep: float) -> Mi
     return MismatchCorrection(system, [stride * timestep for stride in config.strides], config.terms)
 
 
-def _adjoint(config: AdjointConfig) -> Adjoint:
-    return Adjoint(config.method, config.step, config.rtol, config.atol, config.seminorm)
+def _error_bars(config: ErrorBarsConfig, system: System, timestep: float) -> ErrorBars:
+    return ErrorBars(system, config.strides, timestep, config.level)
+
+
+def _continuous(config: ContinuousAdjointConfig | None) -> ContinuousAdjoint | None:
+    if config is None:
+        return None
+    return ContinuousAdjoint(config.method, config.step, config.rtol, config.atol, config.seminorm, config.max_steps)

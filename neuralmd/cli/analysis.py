@@ -1,41 +1,75 @@
-"""Commands that analyse trajectories: the spectrum of one or several."""
+"""Commands that analyse trajectories: spectra, bonds and distances of files, or of what runs rebuild."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neuralmd.cli.trajectories import Overwrite, Timestep
 
+if TYPE_CHECKING:
+    from neuralmd.report.analysis import Analysis
+    from neuralmd.report.sources import Rebuilders
+
 
 def spectrum(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Trajectory files; the first is the reference.")
+    entries: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE... | RUN[:METHOD]...",
+            help="Trajectory files, the first is the reference; or runs, whose models rebuild their test part.",
+        ),
     ],
-    labels: Annotated[str | None, typer.Option(help="A name for each file, as truth,rebuilt.")] = None,
-    gap: Annotated[float | None, typer.Option(help="Mark the seam line of anchors so far apart [fs].")] = None,
+    labels: Annotated[str | None, typer.Option(help="A name for each file or run, as truth,rebuilt.")] = None,
+    stride: Annotated[int | None, typer.Option(help="Runs: frames from anchor to anchor; the first run's.")] = None,
+    splines: Annotated[str, typer.Option(help="Runs: splines beside them.")] = "cubic_spline,cubic_hermite",
+    data: Annotated[
+        Path | None, typer.Option(help="Runs: a fine trajectory to rebuild; by default the test part of their own.")
+    ] = None,
+    gap: Annotated[float | None, typer.Option(help="Files: mark the seam line of anchors so far apart [fs].")] = None,
     resolution: Annotated[float, typer.Option(help="Spacing of wavenumbers [cm^-1].")] = 10.0,
-    segments: Annotated[str | None, typer.Option(help="Which segments of each file, as 0,1,2; by default all.")] = None,
-    output: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path(),
+    segments: Annotated[str | None, typer.Option(help="Files: which segments, as 0,1,2; by default all.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = Path(),
     json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
     timestep: Timestep = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Show the vibrational spectra of trajectory files: a table, and figures of spectra and bond lengths."""
+    """Show the vibrational spectra, bonds and distances of trajectory files, or of what runs rebuild."""
     from neuralmd.cli.tables import show
-    from neuralmd.report.analysis import Analysis, load_trajectories, refuse_existing
+    from neuralmd.errors import ConfigError
+    from neuralmd.report.analysis import Analysis
+    from neuralmd.report.analysis_files import refuse_existing, write
+    from neuralmd.report.analysis_tables import tables
+    from neuralmd.report.sources import Rebuilders, is_run, load_trajectories
 
     refuse_existing(output, json, overwrite=overwrite)
     names = None if labels is None else labels.split(",")
-    chosen = None if segments is None else _indices(segments)
-    analysis = Analysis.of(load_trajectories(files, names, timestep, chosen), resolution, gap)
-    figures = analysis.draw(output)
-    if json is not None:
-        analysis.write(json)
-    show(analysis.table())
-    typer.echo("figures: " + " ".join(str(figure) for figure in figures))
+    runs = [entry for entry in entries if is_run(entry)]
+    if runs and len(runs) < len(entries):
+        other = next(entry for entry in entries if entry not in runs)
+        raise ConfigError(f"{other}: is no run; give runs, or files, not both: runs rebuild a file with --data FILE")
+    if runs:
+        beside = [word for word in splines.split(",") if word]
+        analysis = _rebuild(Rebuilders.of(runs, stride, data, beside, names), resolution)
+    else:
+        chosen = None if segments is None else _indices(segments)
+        files = load_trajectories([Path(entry) for entry in entries], names, timestep, chosen)
+        analysis = Analysis.of(files, resolution, gap)
+    written = write(analysis, output, json)
+    for table in tables(analysis):
+        show(table.rich())
+    typer.echo("written: " + " ".join(str(path) for path in written))
+
+
+def _rebuild(rebuilders: Rebuilders, resolution: float) -> Analysis:
+    from neuralmd.progress import progress
+    from neuralmd.report.analysis import Analysis
+
+    work = len(rebuilders.methods) * len(rebuilders.windows.starts)
+    with progress("rebuild", work, unit="windows") as advance:
+        return Analysis.of_methods(rebuilders.methods, rebuilders.windows, resolution, rebuilders.families, advance)
 
 
 def _indices(text: str) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ from neuralmd import __version__
 from neuralmd.cli.analysis import spectrum
 from neuralmd.cli.comparison import compare
 from neuralmd.cli.experiments import evaluate, reconstruct, train
+from neuralmd.cli.start import configs, demo
+from neuralmd.cli.sweeps import sweep, sweep_report
 from neuralmd.cli.trajectories import info, simulate, thin
 from neuralmd.errors import NeuralMDError
 
@@ -29,9 +31,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo)
+app.command()(configs)
 app.command()(simulate)
 app.command()(info)
 app.command()(train)
@@ -40,6 +44,8 @@ app.command()(compare)
 app.command()(thin)
 app.command()(reconstruct)
 app.command()(spectrum)
+app.command()(sweep)
+app.command()(sweep_report)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,10 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        # Not app(words): typer swallows the message of a KeyboardInterrupt, which tells how to go on.
-        command = typer.main.get_command(app)
-        with command.make_context("neuralmd", words) as context:
-            command.invoke(context)
+        carry_out(words)
         code = 0
     except typer.Exit as end:
         code = end.exit_code
@@ -68,6 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt as stop:
         code = _complain(str(stop) or "interrupted", INTERRUPTED)
     sys.exit(code)
+
+
+def carry_out(words: Sequence[str]) -> None:
+    """Carry out a command; whatever goes wrong is raised."""
+    # Not app(words): typer swallows the message of a KeyboardInterrupt, which tells how to go on.
+    command = typer.main.get_command(app)
+    with command.make_context("neuralmd", list(words)) as context:
+        command.invoke(context)
 
 
 def _print_version(wanted: bool) -> bool:  # noqa: FBT001 - what typer gives
@@ -99,7 +110,11 @@ def _describe(error: OSError) -> str:
 
 
 def _help(words: Sequence[str]) -> str:
-    known = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
+    known = {
+        command.callback.__name__.replace("_", "-")
+        for command in app.registered_commands
+        if command.callback is not None
+    }
     return " ".join(["neuralmd", *[word for word in words[:1] if word in known], "--help"])
 
 

@@ -30,7 +30,7 @@ def compare(
     from neuralmd.compare.contest import Entry, enter
     from neuralmd.compare.files import write
     from neuralmd.compare.scores import reference_of
-    from neuralmd.compare.tables import rich_table
+    from neuralmd.compare.tables import failures, terminal_tables
     from neuralmd.progress import tasks
 
     chosen = _numbers(strides)
@@ -39,8 +39,10 @@ def compare(
     contestants = enter(entered, seeds, minutes, overrides)
     with tasks(unit="per mille of the budget") as new_task:
         result = run(contestants, chosen, reference_of(contestants), lambda name: new_task(f"train {name}", 1000))
-    for stride in result.strides:
-        show(rich_table(result, stride))
+    for table in terminal_tables(result):
+        show(table.rich())
+    for sentence in failures(result):
+        typer.echo(sentence, err=True)
     typer.echo("written: " + " ".join(str(path) for path in write(result, contestants, output, json)))
 
 

@@ -45,6 +45,18 @@ def inspection_table(file: Path, found: Inspection) -> Group:
     return Group(table, *[Text(f"suspicious: {sentence}", style="yellow") for sentence in found.suspicions])
 
 
+def configs_table() -> Table:
+    """The configurations that come with neuralmd, and what each is for."""
+    from neuralmd.config.shipped import shipped, summary_of
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name in shipped():
+        table.add_row(name, Text(summary_of(name)))
+    return table
+
+
 def _timesteps(segments: Sequence[Segment]) -> str:
     return " / ".join(dict.fromkeys(f"{segment.timestep:.6g}" for segment in segments))
 

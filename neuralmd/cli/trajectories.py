@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from neuralmd.cli.declarations import DropCell, Lengths, Topology, Velocities, Wrap, declared, losses, tell
+
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Timestep = Annotated[
     float | None, typer.Option("--timestep", help="Time from frame to frame [fs], for files that state none.")
@@ -19,6 +21,9 @@ def simulate(
     method: Annotated[str, typer.Option(help="gfn2-xtb or gfn1-xtb.")] = "gfn2-xtb",
     ensemble: Annotated[str, typer.Option(help="nve, bussi, langevin or nose-hoover.")] = "bussi",
     temperature: Annotated[float, typer.Option(help="Temperature [K].")] = 500.0,
+    rotation_temperature: Annotated[
+        float, typer.Option(help="Temperature of the rotation given to the molecule after equilibration [K].")
+    ] = 0.0,
     timestep: Annotated[float, typer.Option(help="Time step [fs].")] = 0.5,
     steps: Annotated[int, typer.Option(help="Steps to record.")] = 20_000,
     equilibration: Annotated[int, typer.Option(help="Steps before them, not recorded.")] = 4_000,
@@ -39,6 +44,7 @@ def simulate(
         method=method,
         ensemble=ensemble,
         temperature=temperature,
+        rotation_temperature=rotation_temperature,
         timestep=timestep,
         steps=steps,
         equilibration=equilibration,
@@ -55,14 +61,20 @@ def simulate(
 def info(
     file: Annotated[Path, typer.Argument(help="Trajectory file.")],
     timestep: Timestep = None,
+    topology: Topology = None,
+    length_unit: Lengths = None,
+    velocity_unit: Velocities = None,
+    drop_cell: DropCell = False,
 ) -> None:
     """Show what a trajectory file holds, and what is suspicious about it."""
     from neuralmd.cli.tables import inspection_table, show
     from neuralmd.data.formats import open_reader
     from neuralmd.data.inspection import inspect
 
-    with open_reader(file, timestep=timestep) as reader:
+    how = declared(topology, length_unit, velocity_unit, drop_cell)
+    with open_reader(file, timestep=timestep, declared=how) as reader:
         result = inspect(reader)
+    tell(result.notes)
     show(inspection_table(file, result))
 
 
@@ -77,11 +89,21 @@ def thin(
     start: Annotated[int, typer.Option(help="First frame that may be kept.")] = 0,
     stop: Annotated[int | None, typer.Option(help="Frame before which to end.")] = None,
     timestep: Timestep = None,
+    topology: Topology = None,
+    length_unit: Lengths = None,
+    velocity_unit: Velocities = None,
+    drop_cell: DropCell = False,
+    wrap: Wrap = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Keep every K-th frame of a trajectory file."""
+    from neuralmd.data.formats import open_reader
+    from neuralmd.data.inspection import check_units
     from neuralmd.data.thinning import Thinning
     from neuralmd.data.thinning import thin as run
 
-    frames = run(fine, coarse, Thinning(stride, velocities, start, stop, timestep), overwrite=overwrite)
+    how = declared(topology, length_unit, velocity_unit, drop_cell)
+    frames = run(fine, coarse, Thinning(stride, velocities, start, stop, timestep, how, wrap), overwrite=overwrite)
+    with open_reader(fine, timestep=timestep, declared=how) as reader:
+        tell([*reader.notes, *check_units(reader), *losses(coarse)])
     typer.echo(f"{coarse}: {frames} frames, every {stride}-th of {fine}")

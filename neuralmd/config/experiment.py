@@ -56,6 +56,18 @@ class Data(Block):
     timestep: float | None = Field(default=None, gt=0)
     """Time from frame to frame [fs]; only for files that state none."""
 
+    topology: Path | None = None
+    """File with the atoms (PDB, GRO, PSF, PRMTOP, ...), for formats that hold only coordinates."""
+
+    length_unit: Literal["A", "nm", "bohr", "pm"] | None = None
+    """Unit of the file's lengths; none for its format's own."""
+
+    velocity_unit: Literal["A/fs", "A/ps", "nm/ps", "m/s", "atomic", "ase"] | None = None
+    """Unit of the file's velocities; none for its format's own."""
+
+    drop_cell: bool = False
+    """Make the molecule whole and forget the periodic cell around it."""
+
     segments: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(default=None, min_length=1)
     """Indices of the segments to use; none for all."""
 
@@ -94,6 +106,9 @@ class Tracking(Block):
 
     tags: tuple[str, ...] = ()
     """The wandb tags."""
+
+    model_artifact: bool = False
+    """Whether the model that validated best goes to wandb as an artifact."""
 
 
 class Experiment(Block):

@@ -18,7 +18,7 @@ Scalar = str | int | float | bool | None
 """A setting that holds no others."""
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+def load(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
     """The experiment in a YAML file, with settings from the command line in place of the file's.
 
     Args:
@@ -29,7 +29,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     Raises:
         ConfigError: If the file cannot be read or a setting is not valid; says which, and what was expected.
     """
-    return parse(_read(path), path, overrides)
+    file = Path(path)
+    return parse(_read(file), file, overrides)
 
 
 def parse(text: str, path: Path, overrides: Sequence[str] = ()) -> Experiment:

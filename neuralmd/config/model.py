@@ -10,14 +10,25 @@ from neuralmd.config.block import Block
 from neuralmd.config.fields import EquivariantFieldConfig, FieldConfig, is_time_reversible
 
 
-class AdjointConfig(Block):
-    """Gradients by solving the adjoint equation backward, in constant memory, in place of backpropagation."""
+class ReversibleAdjointConfig(Block):
+    """Exact gradients by undoing the solver's steps, in constant memory: those of backpropagation."""
 
-    method: Literal["rk4", "midpoint", "dopri5"]
+    kind: Literal["reversible"] = "reversible"
+
+    checkpoints: int = Field(default=8, ge=0)
+    """Most states kept on the way, from which the backward pass starts afresh."""
+
+
+class ContinuousAdjointConfig(Block):
+    """Gradients by solving the adjoint equation backward, in constant memory; approximate, as the solution is."""
+
+    kind: Literal["continuous"] = "continuous"
+
+    method: Literal["rk4", "midpoint", "dopri5"] = "rk4"
     """Solver of the adjoint equation."""
 
     step: float | None = Field(default=None, gt=0)
-    """Step of rk4 and midpoint [fs]; none for the solver's own."""
+    """Step of rk4 and midpoint [fs]; none for one step from query time to query time."""
 
     rtol: float = Field(default=1e-5, gt=0)
     """Relative tolerance of dopri5."""
@@ -28,31 +39,47 @@ class AdjointConfig(Block):
     seminorm: bool = True
     """Whether dopri5 leaves the gradients of the weights out of its error estimate."""
 
-
-class _Solver(Block):
-    """What every solver has."""
-
-    adjoint: AdjointConfig | None = None
-    """How gradients are made; none for backpropagation through the solver."""
+    max_steps: int = Field(default=10_000, ge=1)
+    """Steps of dopri5 after which the backward pass gives up."""
 
 
-class _FixedStepSolver(_Solver):
+AdjointConfig = Annotated[ReversibleAdjointConfig | ContinuousAdjointConfig, Field(discriminator="kind")]
+"""How the gradients of a splitting method are made, other than by backpropagation."""
+
+
+class _FixedStepSolver(Block):
     """A solver of constant step."""
 
     step: float | None = Field(default=None, gt=0)
     """Step [fs]; none for the data's time step."""
 
 
-class VelocityVerletConfig(_FixedStepSolver):
+class _SplittingSolver(_FixedStepSolver):
+    """A solver whose steps can be undone."""
+
+    adjoint: AdjointConfig | None = None
+    """How gradients are made; none for backpropagation through the solver."""
+
+
+class VelocityVerletConfig(_SplittingSolver):
     """Velocity Verlet: second order, time-reversible, one field evaluation a step."""
 
     kind: Literal["velocity_verlet"] = "velocity_verlet"
 
 
+class BlanesMoanConfig(_SplittingSolver):
+    """Blanes and Moan's Runge-Kutta-Nystrom method: fourth order, time-reversible, six field evaluations a step."""
+
+    kind: Literal["blanes_moan"] = "blanes_moan"
+
+
 class RK4Config(_FixedStepSolver):
-    """The classical Runge-Kutta method of fourth order."""
+    """The Runge-Kutta method of fourth order (the 3/8 rule)."""
 
     kind: Literal["rk4"] = "rk4"
+
+    adjoint: ContinuousAdjointConfig | None = None
+    """How gradients are made; none for backpropagation through the solver."""
 
 
 class MidpointConfig(_FixedStepSolver):
@@ -60,11 +87,17 @@ class MidpointConfig(_FixedStepSolver):
 
     kind: Literal["midpoint"] = "midpoint"
 
+    adjoint: ContinuousAdjointConfig | None = None
+    """How gradients are made; none for backpropagation through the solver."""
 
-class Dopri5Config(_Solver):
+
+class Dopri5Config(Block):
     """Dormand-Prince 5(4) with an adaptive step."""
 
     kind: Literal["dopri5"] = "dopri5"
+
+    adjoint: ContinuousAdjointConfig | None = None
+    """How gradients are made; none for backpropagation through the solver."""
 
     rtol: float = Field(default=1e-5, gt=0)
     """Relative tolerance."""
@@ -103,11 +136,29 @@ class PowerBlendConfig(Block):
     """p; 3 is the weight of least variance where the acceleration's error is noise."""
 
 
-SolverConfig = Annotated[VelocityVerletConfig | RK4Config | MidpointConfig | Dopri5Config, Field(discriminator="kind")]
+class CompactBlendConfig(Block):
+    """lambda(s) = u^p / (u^p + (1 - u)^p), u = (s - margin) / (1 - 2 margin): 0 and 1 within the margins.
+
+    Neither solution is needed where it has no weight, so a solve takes 1 - margin of the evaluations.
+    """
+
+    kind: Literal["compact"] = "compact"
+
+    margin: float = Field(default=0.25, ge=0, lt=0.5)
+    """Part of the gap, next to each anchor, that its own solution has to itself."""
+
+    exponent: float = Field(default=2.0, ge=1)
+    """p."""
+
+
+SolverConfig = Annotated[
+    VelocityVerletConfig | BlanesMoanConfig | RK4Config | MidpointConfig | Dopri5Config, Field(discriminator="kind")
+]
 """What integrates the field."""
 
 BlendConfig = Annotated[
-    LinearBlendConfig | SmoothstepBlendConfig | QuinticBlendConfig | PowerBlendConfig, Field(discriminator="kind")
+    LinearBlendConfig | SmoothstepBlendConfig | QuinticBlendConfig | PowerBlendConfig | CompactBlendConfig,
+    Field(discriminator="kind"),
 ]
 """lambda, the weight of the backward solution."""
 
@@ -128,6 +179,21 @@ class CorrectionConfig(Block):
         return tuple(strides) if isinstance(strides, list) else strides
 
 
+class ErrorBarsConfig(Block):
+    """Error bars from the disagreement of the two solutions, calibrated on the validation part when training ends."""
+
+    strides: tuple[Annotated[int, Field(ge=2)], ...] = Field(min_length=1)
+    """Frames from anchor to anchor that they are calibrated for; gaps of other lengths get none."""
+
+    level: float = Field(default=0.9, gt=0, lt=1)
+    """The part of all components that lies within its bar."""
+
+    @field_validator("strides", mode="before")
+    @classmethod
+    def _list_is_a_tuple(cls, strides: object) -> object:
+        return tuple(strides) if isinstance(strides, list) else strides
+
+
 class NeuralODEConfig(Block):
     """The bidirectional neural ODE."""
 
@@ -145,11 +211,14 @@ class NeuralODEConfig(Block):
     correction: CorrectionConfig | None = None
     """What else the mismatch of the solutions tells; none for the blend alone."""
 
+    error_bars: ErrorBarsConfig | None = None
+    """How far a rebuilt atom may be from the truth; none for no error bars."""
+
     @model_validator(mode="after")
     def _solver_takes_the_field(self) -> Self:
-        if isinstance(self.solver, VelocityVerletConfig) and not is_time_reversible(self.field):
+        if isinstance(self.solver, _SplittingSolver) and not is_time_reversible(self.field):
             raise ValueError(
-                "solver velocity_verlet needs dx/dt = v and a field that depends on positions only, but field "
+                f"solver {self.solver.kind} needs dx/dt = v and a field that depends on positions only, but field "
                 f"{self.field.kind} does not keep to that; take solver kind rk4, midpoint or dopri5"
             )
         if self.correction is not None and self.field.kind == "hamiltonian":

@@ -16,15 +16,16 @@ from neuralmd.errors import DataError
 from neuralmd.fields.calculator import CalculatorField
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.interpolators.bidirectional import BackwardODE, BidirectionalODE, ForwardODE
-from neuralmd.interpolators.blending import LinearBlend, PowerBlend, QuinticBlend
+from neuralmd.interpolators.blending import CompactBlend, LinearBlend, PowerBlend, QuinticBlend
 from neuralmd.interpolators.correction import MismatchCorrection
 from neuralmd.interpolators.orientation import BodyFrame, LabFrame, Orientation
-from neuralmd.interpolators.recurrent import BidirectionalRNN, ForwardRNN, Rollout
+from neuralmd.interpolators.recurrent import BackwardRNN, BidirectionalRNN, ForwardRNN, Rollout
 from neuralmd.interpolators.recurrent_cells import Architecture, Cell
 from neuralmd.interpolators.splines import CubicHermite, Linear, NaturalCubicSpline, QuinticHermite
 from neuralmd.interpolators.whole_gap import WholeGapRNN
+from neuralmd.ode.adjoints import ContinuousAdjoint, ReversibleAdjoint
 from neuralmd.ode.solve import solve
-from neuralmd.ode.solvers import RK4, Adjoint, Dopri5, Midpoint, VelocityVerlet
+from neuralmd.ode.solvers import RK4, BlanesMoan, Dopri5, Midpoint, VelocityVerlet
 from neuralmd.system import PhaseState, System
 
 GAP = 2.1
@@ -108,11 +109,22 @@ CASES = [
         "Verlet, power",
         lambda dtype: BidirectionalODE(MorseField(dtype=dtype), VelocityVerlet(SPACING), PowerBlend(3.0)),
     ),
-    Case("Verlet, corrected", corrected, smooth=False),
+    Case("Verlet, corrected", corrected),
+    Case(
+        "Blanes-Moan, compact, reversible",
+        lambda dtype: BidirectionalODE(
+            MorseField(dtype=dtype), BlanesMoan(SPACING, ReversibleAdjoint()), CompactBlend(0.2)
+        ),
+    ),
+    Case(
+        "rk4, compact",
+        lambda dtype: BidirectionalODE(MorseField(dtype=dtype), RK4(0.1), CompactBlend(0.3)),
+        smooth=False,
+    ),
     Case(
         "Verlet, quintic, adjoint",
         lambda dtype: BidirectionalODE(
-            MorseField(dtype=dtype), VelocityVerlet(SPACING, Adjoint("rk4", step=0.1)), QuinticBlend()
+            MorseField(dtype=dtype), VelocityVerlet(SPACING, ContinuousAdjoint("rk4", step=0.1)), QuinticBlend()
         ),
     ),
     Case(
@@ -137,6 +149,7 @@ CASES = [
         smooth=False,
     ),
     Case("LSTM, forward", lambda dtype: ForwardRNN(rollout(dtype, Cell.LSTM, LabFrame())), ("start",)),
+    Case("LSTM, backward", lambda dtype: BackwardRNN(rollout(dtype, Cell.LSTM, LabFrame())), ("end",)),
     Case("LSTM, linear", lambda dtype: BidirectionalRNN(rollout(dtype, Cell.LSTM, LabFrame()), LinearBlend())),
     Case("GRU, body frame", lambda dtype: BidirectionalRNN(rollout(dtype, Cell.GRU, BodyFrame()), QuinticBlend())),
     Case("RNN, power", lambda dtype: BidirectionalRNN(rollout(dtype, Cell.RNN, LabFrame()), PowerBlend(3.0))),

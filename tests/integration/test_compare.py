@@ -27,7 +27,7 @@ def rows(folder: Path) -> dict[tuple[str, str], dict]:
 
 def test_table_figures_and_nothing_twice(configs: tuple[str, str], workplace: Path, neuralmd) -> None:
     printed = neuralmd("compare", *configs, *STRIDES, "--seeds", "2", "--json", "copy.json").stdout
-    assert "narrow: neural_ode" in printed
+    assert "Effect of the second anchor at stride 10" in printed
     folder = workplace / "runs" / "comparison"
     assert (workplace / "copy.json").read_text() == (folder / "comparison.json").read_text()
     found = rows(folder)
@@ -48,7 +48,7 @@ def test_table_figures_and_nothing_twice(configs: tuple[str, str], workplace: Pa
     lines = list(csv.DictReader((folder / "comparison.csv").read_text().splitlines()))
     assert {line["seed"] for line in lines if line["contestant"] == "wide"} == {"0", "1"}
     assert (folder / "comparison.md").read_text().count("### Stride") == 2
-    assert len(list(folder.glob("*.png"))) == 4
+    assert len(list(folder.glob("*.png"))) == 5
     trained = {path: path.stat().st_mtime_ns for path in workplace.glob("runs/*/model.pt")}
     assert len(trained) == 4
     neuralmd("compare", *configs, *STRIDES, "--seeds", "2")

@@ -35,8 +35,9 @@ def test_an_lstm_learns_is_compared_and_rebuilds_a_file(lstm: Path, neuralmd) ->
     neuralmd("train", "lstm.yaml")
     neuralmd("evaluate", "runs/lstm", "--json", "errors.json")
     methods = json.loads((lstm / "errors.json").read_text())["methods"]
-    assert list(methods)[-2:] == ["lstm_forward", "lstm"]
+    assert list(methods)[-3:] == ["lstm_forward", "lstm_backward", "lstm"]
     assert methods["lstm"]["mae"] < methods["lstm_forward"]["mae"] < methods["linear"]["mae"]
+    assert methods["lstm"]["mae"] < methods["lstm_backward"]["mae"] < methods["linear"]["mae"]
     assert (lstm / "runs/lstm/evaluation-stride10/paths.png").read_bytes().startswith(b"\x89PNG")
     neuralmd("thin", "water.h5", "coarse.h5", "--stride", "10", "--start", "1200")
     neuralmd("reconstruct", "coarse.h5", "fine.h5", "--run", "runs/lstm", "--stride", "10")
@@ -52,7 +53,10 @@ def test_an_lstm_learns_is_compared_and_rebuilds_a_file(lstm: Path, neuralmd) ->
     [
         (("model.direction=forward", "model.cell=gru"), ["gru_forward"]),
         (("model.direction=whole_gap", "training.stages.0.augmentation=rotations"), ["lstm_whole_gap"]),
-        (("model.cell=rnn", "model.boundary_frames=3", "training.stages.0.first_stride=4"), ["rnn_forward", "rnn"]),
+        (
+            ("model.cell=rnn", "model.boundary_frames=3", "training.stages.0.first_stride=4"),
+            ["rnn_forward", "rnn_backward", "rnn"],
+        ),
     ],
 )
 def test_every_kind_trains_and_is_compared(lstm: Path, neuralmd, settings: tuple[str, ...], methods: list[str]) -> None:

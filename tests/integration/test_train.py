@@ -55,20 +55,20 @@ def test_a_killed_training_resumes_to_the_same_weights(workplace: Path, neuralmd
     assert resumed["progress"]["best"] == unbroken["progress"]["best"]
     for part in ("model", "average"):
         assert all(torch.equal(resumed[part][name], unbroken[part][name]) for name in unbroken[part])
-    validations = [json.loads(line).get("validation/mae") for line in lines.splitlines()]
+    validations = [json.loads(line).get("validation/mae_A") for line in lines.splitlines()]
     again = (workplace / "runs" / "water" / "metrics.jsonl").read_text()
-    assert [json.loads(line).get("validation/mae") for line in again.splitlines()] == validations
+    assert [json.loads(line).get("validation/mae_A") for line in again.splitlines()] == validations
 
 
 def test_the_trajectory_objective_improves_a_matched_field(workplace: Path, neuralmd) -> None:
     neuralmd("train", "water.yaml", "training.max_steps=150", "training.validate_every=150")
-    before = json.loads((workplace / "runs/water/summary.json").read_text())["validation/best_mae"]
+    before = json.loads((workplace / "runs/water/summary.json").read_text())["validation/best_mae_A"]
     stages = (
         'training.stages=[{"kind": "derivative", "share": 0.5}, '
         '{"kind": "trajectory", "share": 0.5, "learning_rate": 0.002, "batch_size": 4}]'
     )
     neuralmd("train", "water.yaml", "training.max_steps=300", "run.name=both", stages)
-    after = json.loads((workplace / "runs/both/summary.json").read_text())["validation/best_mae"]
+    after = json.loads((workplace / "runs/both/summary.json").read_text())["validation/best_mae_A"]
     assert after < before
 
 
@@ -88,7 +88,7 @@ def test_what_a_run_leaves(trained: Path) -> None:
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     losses = [line["train/loss"] for line in lines if "train/loss" in line]
     assert losses[-1] < 0.2 * losses[0]
-    assert "validation/mae" in lines[-1]
+    assert "validation/mae_A" in lines[-1]
 
 
 def test_a_run_is_not_overwritten_unasked(workplace: Path, neuralmd) -> None:

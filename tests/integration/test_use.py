@@ -12,6 +12,8 @@ import torch
 
 from neuralmd.data.formats import read, write
 from neuralmd.data.trajectory import Trajectory
+from neuralmd.errors import DataError
+from neuralmd.interpolators.shooting import Dynamics
 
 METHODS = [
     "linear",
@@ -90,16 +92,47 @@ def test_blocks_leave_no_trace(run: Path, coarse: Path, workplace: Path, neuralm
         assert np.allclose(outputs[0], outputs[1], rtol=0.0, atol=1e-6)
 
 
-def test_coarse_positions_alone(run: Path, coarse: Path, workplace: Path, neuralmd) -> None:
-    known = read(coarse)
+def test_coarse_positions_alone(run: Path, coarse: Path, workplace: Path, neuralmd, monkeypatch) -> None:
+    from neuralmd import reconstruct as module
+    from neuralmd.runs import load_run
+
+    known, truth = read(coarse), read(workplace / "water.h5").positions
     write(Trajectory.uniform(known.system, known.positions, known.timestep), workplace / "bare.h5")
-    told = neuralmd("reconstruct", "bare.h5", "fine.h5", "--run", "runs/water", "--stride", "10", code=2).stderr
-    assert "cubic_spline" in told
-    assert "--velocities central" in told
-    assert not (workplace / "fine.h5").exists()
-    spline = ("--method", "cubic_spline")
-    neuralmd("reconstruct", "bare.h5", "fine.h5", "--run", "runs/water", "--stride", "10", *spline)
-    assert read(workplace / "fine.h5").velocities is None
+    words = ("reconstruct", "bare.h5", "fine.h5", "--run", "runs/water", "--stride", "10")
+    told = neuralmd(*words).stderr
+    assert "note: velocities were inferred from positions alone" in told
+    inferred = read(workplace / "fine.h5")
+    assert inferred.velocities is None
+    assert inferred.metadata["anchor_velocities"] == "inferred"
+    assert np.array_equal(inferred.positions[::10], known.positions)
+    neuralmd(*words, "--method", "cubic_spline", "--overwrite")
+    spline = read(workplace / "fine.h5")
+    assert (spline.velocities, spline.metadata["anchor_velocities"]) == (None, "none")
+    rest = truth[1200 : 1200 + len(spline)]
+    error = np.abs(inferred.positions - rest).mean()
+    assert error < 0.5 * np.abs(spline.positions - rest).mean()
+
+    model, blocks = load_run(run).model, workplace / "blocks.h5"
+    with pytest.raises(DataError, match=r"--velocities central.*cubic_spline"):
+        module.reconstruct(workplace / "bare.h5", blocks, module.Reconstruction(model, 10))
+    monkeypatch.setattr(module, "_GAPS_AT_ONCE", 12)
+    how = module.Reconstruction(model, 10, dynamics=Dynamics(known.system, model.field, model.solver))
+    module.reconstruct(workplace / "bare.h5", blocks, how)
+    # A gap of 5 fs is little more than half an O-H period: how much of the chain a block sees does show
+    assert np.abs(read(blocks).positions - inferred.positions).mean() < 0.5 * error
+    assert np.abs(read(blocks).positions - rest).mean() < 1.2 * error
+
+
+def test_evaluation_with_nothing_but_positions_at_the_anchors(run: Path, workplace: Path, neuralmd) -> None:
+    told = neuralmd("evaluate", "runs/water", "--anchor-velocities", "inferred", "--json", "errors.json")
+    assert "note: velocities were inferred" in told.stderr
+    result = json.loads((workplace / "errors.json").read_text())
+    assert result["velocities"] == "inferred"
+    assert "frames 5 fs apart" in result["notes"][0]
+    assert list(result["methods"]) == [method for method in METHODS if method != "quintic_hermite"]
+    assert result["methods"]["neural_ode"]["mae"] < result["methods"]["cubic_spline"]["mae"]
+    assert (run / "evaluation-stride10-inferred" / "errors.json").is_file()
+    assert not (run / "evaluation-stride10").exists()
 
 
 @pytest.mark.parametrize(

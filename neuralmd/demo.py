@@ -1,0 +1,79 @@
+"""The demonstration: the commands that simulate benzene, learn it, and rebuild 19 of every 20 frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuralmd.config import load
+from neuralmd.errors import ConfigError
+from neuralmd.runs import CONFIG
+from neuralmd.training.loop import LAST, MODEL
+from neuralmd.training.tracking import SUMMARY_FILE
+
+_STRIDE = 20
+_LONGEST_EQUILIBRATION = 4000
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A demonstration in a folder, new or to be gone on with.
+
+    Attributes:
+        folder: Where its files go: configs/, data/ and runs/ in it.
+        minutes: Budget of the training [min].
+        steps: Steps of the simulation that are recorded.
+    """
+
+    folder: Path = Path()
+    minutes: float = 5.0
+    steps: int = 14_000
+
+    def commands(self) -> Iterator[list[str]]:
+        """The words after `neuralmd` of each command that is still to be done.
+
+        Each is meant to be carried out before the next is asked for: what there is decides what is left to do.
+        """
+        config, fine = self.folder / "configs/demo.yaml", self.folder / "data/demo.h5"
+        coarse, rebuilt = self.folder / "data/demo-coarse.h5", self.folder / "data/demo-fine.h5"
+        run = self.folder / "runs/demo"
+        if not config.exists():
+            yield ["configs", "demo", "--output", str(config)]
+        if not fine.exists():
+            yield ["simulate", "benzene", str(fine), *self._simulation(), "--resume"]
+        yield ["info", str(fine)]
+        if not self._is_trained(run):
+            yield ["train", str(config), *self._settings(), *_manner(run)]
+        yield ["evaluate", str(run), "--json", str(run / "evaluation.json")]
+        yield ["thin", str(fine), str(coarse), "--stride", f"{_STRIDE}", "--overwrite"]
+        filled = ["--run", str(run), "--stride", f"{_STRIDE}", "--overwrite"]
+        yield ["reconstruct", str(coarse), str(rebuilt), *filled]
+
+    def _simulation(self) -> list[str]:
+        settings = {"steps": self.steps, "temperature": 500, "timestep": 0.5, "seed": 0}
+        words = [word for name, value in settings.items() for word in (f"--{name}", f"{value}")]
+        # A short demonstration shall not spend its time on what it does not record.
+        equilibration = self.steps // 3
+        return words if equilibration >= _LONGEST_EQUILIBRATION else [*words, "--equilibration", f"{equilibration}"]
+
+    def _settings(self) -> list[str]:
+        budget = f"training.max_minutes={self.minutes:g}"
+        if self.folder == Path():
+            return [budget]
+        return [f"data.path={self.folder / 'data/demo.h5'}", f"run.root={self.folder / 'runs'}", budget]
+
+    def _is_trained(self, run: Path) -> bool:
+        """Whether the training has ended, with no smaller a budget."""
+        if not ((run / SUMMARY_FILE).is_file() and (run / MODEL).is_file()):
+            return False
+        try:
+            spent = load(run / CONFIG).training.max_minutes
+        except ConfigError:
+            return False
+        return spent is None or spent >= self.minutes
+
+
+def _manner(run: Path) -> list[str]:
+    """How to train: go on from the last checkpoint where there is one."""
+    return ["--resume"] if (run / LAST).is_file() else ["--overwrite"]
