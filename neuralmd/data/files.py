@@ -25,6 +25,7 @@ FIELDS: Final = frozenset({"velocities", "forces", "energies"})
 """What a file may hold besides positions."""
 
 _BLOCK_BYTES: Final = 32 * 2**20
+_LONG: Final = 200
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -263,4 +264,5 @@ def check_finite(positions: Float[np.ndarray, "frames atoms 3"], start: int, pat
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line if len(line) <= _LONG else f"{line[:_LONG]}..."
