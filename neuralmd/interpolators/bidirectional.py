@@ -134,10 +134,18 @@ class BidirectionalODE(Interpolator):
 
     @override
     def remark(self, gap: float) -> str | None:
-        if self.correction is None or self.correction.fitted(gap) is not None:
-            return None
-        known = ", ".join(f"{fitted:.4g}" for fitted in self.correction.gaps.tolist())
-        return f"the correction was fitted for gaps of {known} fs; these of {gap:.4g} fs get the blend alone"
+        remarks = []
+        if self.correction is not None and self.correction.fitted(gap) is None:
+            known = ", ".join(f"{fitted:.4g}" for fitted in self.correction.gaps.tolist())
+            remarks.append(
+                f"the correction was fitted for gaps of {known} fs; these of {gap:.4g} fs get the blend alone"
+            )
+        if self.error_bars is not None and self._bars_of(gap) is None:
+            remarks.append(
+                f"there are no error bars for gaps of {gap:.4g} fs: list their stride in model.error_bars, and have at "
+                f"least {self.error_bars.fewest_windows} windows of it in the validation part"
+            )
+        return "; ".join(remarks) or None
 
     @override
     def extra_repr(self) -> str:

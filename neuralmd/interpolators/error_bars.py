@@ -84,6 +84,11 @@ class ErrorBars(nn.Module):
         """Precision of the bars."""
         return self._table(0).dtype
 
+    @property
+    def fewest_windows(self) -> int:
+        """Windows that a calibration needs: with fewer, the quantile of its level is beyond all of them."""
+        return math.ceil(self.level / (1.0 - self.level) - _ROUNDING)
+
     def known(self, gap: float) -> int | None:
         """Index of the calibration for gaps of this length [fs]; none if there is none."""
         close = ((self.gaps - gap).abs() < _SAME_GAP * gap) & self.calibrated
@@ -124,21 +129,16 @@ class ErrorBars(nn.Module):
         """
         if stride not in self.strides:
             raise DataError(f"error bars are for strides {', '.join(map(str, self.strides))}, but {stride} came")
-        self.require(stride, residuals.errors.shape[1])
+        if residuals.errors.shape[1] < self.fewest_windows:
+            raise DataError(
+                f"an error bar of level {self.level:g} needs at least {self.fewest_windows} windows to look at, "
+                f"but {residuals.errors.shape[1]} of stride {stride} came"
+            )
         index = self.strides.index(stride)
         table = torch.zeros_like(self._table(index))
         table[:, :, 1:-1] = self._fit(residuals).to(table)
         self._table(index).copy_(table)
         self.calibrated[index] = True
-
-    def require(self, stride: int, windows: int) -> None:
-        """Raise DataError unless so many windows are enough for the level."""
-        fewest = math.ceil(self.level / (1.0 - self.level) - _ROUNDING)
-        if windows < fewest:
-            raise DataError(
-                f"an error bar of level {self.level:g} needs at least {fewest} windows of stride {stride} in the "
-                f"validation part, but there are {windows}: give more frames, or a larger data.validation_fraction"
-            )
 
     def _fit(self, residuals: Residuals) -> Float[Tensor, "rows 3 hidden"]:
         errors, apart = residuals.errors.double(), residuals.disagreement.double()
