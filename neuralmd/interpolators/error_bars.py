@@ -46,7 +46,8 @@ class ErrorBars(nn.Module):
     ceil((n + 1) level)-th smallest of n. All are calibrated at each hidden frame on windows that were not trained on,
     and interpolated linearly in s between them; the bar is zero at both anchors. They belong to the length of the gap.
 
-    The coverage holds for windows that are exchangeable with the calibration's: the same molecule and conditions.
+    The coverage holds for windows that are exchangeable with the calibration's: the same molecule and conditions, and
+    anchors whose velocities are known as well. Inferred velocities err more than the bars say.
 
     Args:
         system: The molecule.
