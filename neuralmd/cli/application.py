@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from neuralmd import __version__
 from neuralmd.cli.analysis import spectrum
 from neuralmd.cli.comparison import compare
+from neuralmd.cli.downloads import download
 from neuralmd.cli.experiments import evaluate, reconstruct, train
 from neuralmd.cli.start import configs, demo
 from neuralmd.cli.sweeps import sweep, sweep_report
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(configs)
 app.command()(simulate)
+app.command()(download)
 app.command()(info)
 app.command()(train)
 app.command()(evaluate)

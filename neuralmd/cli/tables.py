@@ -57,6 +57,19 @@ def configs_table() -> Table:
     return table
 
 
+def datasets_table() -> Group:
+    """What can be downloaded."""
+    from neuralmd.data.download import CITATION, DATASETS, TIMESTEP
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("data set", style="bold", no_wrap=True)
+    table.add_column("frames", justify="right")
+    table.add_column("file")
+    for dataset in DATASETS:
+        table.add_row(dataset.name, f"{dataset.frames}", dataset.file)
+    return Group(table, Text(f"\nAll are {TIMESTEP} fs from frame to frame. Please cite {CITATION}."))
+
+
 def _timesteps(segments: Sequence[Segment]) -> str:
     return " / ".join(dict.fromkeys(f"{segment.timestep:.6g}" for segment in segments))
 

@@ -7,6 +7,7 @@
 | dt_fs | time step [fs] |
 | seg_start, seg_len, seg_dt_fs | several trajectories in one file |
 | masses or masses_iso, cell, pbc | [amu], [A, rows] |
+| flags, error_bars, frame_error_bars | of rebuilt frames: see `neuralmd.data.trust`; bars in A |
 | meta, velocity_source | a JSON object of settings, stored or central |
 
 Source: Chmiela et al., Sci. Adv. 3, e1603015 (2017), for z, R, F and E.
@@ -25,7 +26,9 @@ import numpy as np
 from jaxtyping import Float
 
 from neuralmd.data.declared import AS_IT_IS, Declared
+from neuralmd.data.download import verify
 from neuralmd.data.files import (
+    FIELDS,
     AtomicFile,
     FileHeader,
     TrajectoryReader,
@@ -37,6 +40,7 @@ from neuralmd.data.files import (
 )
 from neuralmd.data.segments import SegmentLog, from_lengths, settle
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource, concatenate
+from neuralmd.data.trust import TRUST_FIELDS, Trust
 from neuralmd.errors import DataError
 from neuralmd.system import System
 from neuralmd.units import HARTREE, KCAL_PER_MOL
@@ -59,6 +63,9 @@ _READ: Final = (
     "pbc",
     "meta",
     "velocity_source",
+    "flags",
+    "error_bars",
+    "frame_error_bars",
 )
 _MOST_COMPRESSED: Final = 100
 """Floating-point frames do not compress a hundredfold; what does, and is large, is a decompression bomb."""
@@ -72,6 +79,7 @@ class NpzReader(TrajectoryReader):
 
     def __init__(self, path: Path, declared: Declared = AS_IT_IS) -> None:
         self._path = path
+        verify(path)
         with reading(path, _KIND):
             arrays = _load(path)
             self._trajectory = _trajectory(arrays, declared.timestep, path)
@@ -81,8 +89,9 @@ class NpzReader(TrajectoryReader):
             "velocities": self._trajectory.velocities,
             "forces": self._trajectory.forces,
             "energies": self._trajectory.energies,
+            **({} if self._trajectory.trust is None else self._trajectory.trust.arrays()),
         }
-        self.fields = frozenset(name for name, array in found.items() if array is not None)
+        self.fields = frozenset(name for name, array in found.items() if array is not None) & FIELDS
         self.velocity_source = self._trajectory.velocity_source
         self.metadata = dict(self._trajectory.metadata)
 
@@ -190,6 +199,7 @@ def _trajectory(arrays: Arrays, timestep: float | None, path: Path) -> Trajector
         forces=_frames(arrays, "F", system.atoms, path) * KCAL_PER_MOL if "F" in arrays else None,
         energies=None if energies is None else energies.astype(np.float64),
         metadata=_metadata(arrays),
+        trust=Trust.from_arrays(dict(arrays)),
     )
 
 
@@ -265,6 +275,8 @@ def _arrays(whole: Trajectory, header: FileHeader) -> dict[str, np.ndarray]:
         arrays["F"] = whole.forces / KCAL_PER_MOL
     if "energies" in header.fields and whole.energies is not None:
         arrays["E"] = whole.energies / KCAL_PER_MOL
+    if whole.trust is not None and header.fields & TRUST_FIELDS:
+        arrays |= whole.trust.arrays()
     if len(whole.segments) == 1:
         return arrays | {"dt_fs": np.array(whole.segments[0].timestep)}
     return arrays | {
