@@ -13,10 +13,10 @@ DOCUMENTED := $(VENV)/.documented
 # One thread a process: the molecules are small, and tests run side by side.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
-.PHONY: help install demo test check format bench notebooks docs clean
+.PHONY: help install demo test check format bench notebooks notebook-outputs notebook-model docs clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## Create .venv with all packages in the versions of constraints.txt
 
@@ -51,11 +51,20 @@ format: $(INSTALLED)  ## Format the code
 	@$(BIN)/ruff check --fix .
 
 bench: $(INSTALLED)  ## Time the parts that matter, as ratios; the numbers go to benchmark.json
-	@$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-json=benchmark.json -s
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-json=benchmark.json -s
 
-notebooks: $(INSTALLED)  ## Execute the notebooks
-	@if compgen -G 'notebooks/*.ipynb' >/dev/null; then $(TEST) --nbmake notebooks; \
-	else echo "there are no notebooks in notebooks yet"; fi
+notebooks: $(INSTALLED)  ## Execute the notebooks (about two minutes), and keep none of their outputs
+	@$(TEST) -n 2 --nbmake --nbmake-timeout=900 notebooks
+
+notebook-outputs: $(INSTALLED)  ## Make the notebooks anew from their .py files, and execute them for their outputs
+	@$(BIN)/jupytext --quiet --to ipynb notebooks/0*.py
+	@$(TEST) --nbmake --nbmake-timeout=900 --overwrite notebooks
+
+notebook-model: $(INSTALLED)  ## Make the trajectory and the models of the notebooks anew (about half an hour)
+	@test -f data/benzene.h5 || $(BIN)/neuralmd simulate benzene data/benzene.h5 --steps 20000
+	@$(BIN)/neuralmd compare configs/benzene.yaml configs/lstm.yaml --minutes 10 --output runs/notebook-comparison
+	@$(BIN)/python notebooks/make_examples.py --data data/benzene.h5 --neural-ode runs/benzene-10min-seed0 \
+	  --lstm runs/lstm-10min-seed0 --comparison runs/notebook-comparison
 
 docs: $(DOCUMENTED)  ## Build the documentation into site/, with warnings as errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

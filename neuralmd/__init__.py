@@ -13,15 +13,19 @@ if TYPE_CHECKING:
     from neuralmd.config import load as experiment
     from neuralmd.data.anchors import Anchors
     from neuralmd.data.engines import calculator
-    from neuralmd.data.formats import read, write
+    from neuralmd.data.formats import read
     from neuralmd.data.molecules import molecule
+    from neuralmd.data.objects import trajectory, write
     from neuralmd.data.simulate import SimulationSettings, simulate
     from neuralmd.data.trajectory import Trajectory
+    from neuralmd.examples import example
     from neuralmd.fields.equivariant import EquivariantField
     from neuralmd.interpolators.bidirectional import BidirectionalODE
     from neuralmd.interpolators.blending import PowerBlend
     from neuralmd.ode.solvers import VelocityVerlet
+    from neuralmd.rebuilding import rebuild
     from neuralmd.report.evaluation import Assessment
+    from neuralmd.report.viewer import view
     from neuralmd.runs import load_run as load
     from neuralmd.runs import train
     from neuralmd.system import PhaseState, System
@@ -41,12 +45,16 @@ __all__ = [
     "VelocityVerlet",
     "__version__",
     "calculator",
+    "example",
     "experiment",
     "load",
     "molecule",
     "read",
+    "rebuild",
     "simulate",
     "train",
+    "trajectory",
+    "view",
     "write",
 ]
 
@@ -62,13 +70,17 @@ _HOMES = {
     "Trajectory": ("neuralmd.data.trajectory", "Trajectory"),
     "VelocityVerlet": ("neuralmd.ode.solvers", "VelocityVerlet"),
     "calculator": ("neuralmd.data.engines", "calculator"),
+    "example": ("neuralmd.examples", "example"),
     "experiment": ("neuralmd.config", "load"),
     "load": ("neuralmd.runs", "load_run"),
     "molecule": ("neuralmd.data.molecules", "molecule"),
     "read": ("neuralmd.data.formats", "read"),
+    "rebuild": ("neuralmd.rebuilding", "rebuild"),
     "simulate": ("neuralmd.data.simulate", "simulate"),
     "train": ("neuralmd.runs", "train"),
-    "write": ("neuralmd.data.formats", "write"),
+    "trajectory": ("neuralmd.data.objects", "trajectory"),
+    "view": ("neuralmd.report.viewer", "view"),
+    "write": ("neuralmd.data.objects", "write"),
 }
 """Where each name lives, and what it is called there."""
 

@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuralmd.config import load
-from neuralmd.errors import ConfigError
-from neuralmd.runs import CONFIG
-from neuralmd.training.loop import LAST, MODEL
-from neuralmd.training.tracking import SUMMARY_FILE
+from neuralmd.runs import has_trained
+from neuralmd.training.loop import LAST
 
 _STRIDE = 20
 _LONGEST_EQUILIBRATION = 4000
@@ -43,7 +40,7 @@ class Demo:
         if not fine.exists():
             yield ["simulate", "benzene", str(fine), *self._simulation(), "--resume"]
         yield ["info", str(fine)]
-        if not self._is_trained(run):
+        if not has_trained(run, self.minutes):
             yield ["train", str(config), *self._settings(), *_manner(run)]
         yield ["evaluate", str(run), "--json", str(run / "evaluation.json")]
         yield ["thin", str(fine), str(coarse), "--stride", f"{_STRIDE}", "--overwrite"]
@@ -62,16 +59,6 @@ class Demo:
         if self.folder == Path():
             return [budget]
         return [f"data.path={self.folder / 'data/demo.h5'}", f"run.root={self.folder / 'runs'}", budget]
-
-    def _is_trained(self, run: Path) -> bool:
-        """Whether the training has ended, with no smaller a budget."""
-        if not ((run / SUMMARY_FILE).is_file() and (run / MODEL).is_file()):
-            return False
-        try:
-            spent = load(run / CONFIG).training.max_minutes
-        except ConfigError:
-            return False
-        return spent is None or spent >= self.minutes
 
 
 def _manner(run: Path) -> list[str]:

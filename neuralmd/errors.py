@@ -19,3 +19,11 @@ class SolverError(NeuralMDError):
 
 class CheckpointError(NeuralMDError):
     """A checkpoint cannot be used."""
+
+
+class ProcessError(NeuralMDError):
+    """Another process that shares the same task is gone."""
+
+
+class ToldElsewhereError(NeuralMDError):
+    """A task of several processes failed, and another of them tells why; this one ends without a word."""

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from neuralmd import build
 from neuralmd.config import Experiment, dump, flatten
 from neuralmd.config.files import parse
+from neuralmd.data.seen import Seen
 from neuralmd.data.trajectory import VelocitySource
-from neuralmd.errors import CheckpointError, ConfigError
+from neuralmd.errors import CheckpointError, ConfigError, DataError
 from neuralmd.fields.tabulated import tabulate
 from neuralmd.system import System
 from neuralmd.training.checkpoint import load, load_weights, unpack_system
 from neuralmd.training.loop import LAST, MODEL, Progress
+from neuralmd.training.processes import Processes
 from neuralmd.training.tracking import SUMMARY_FILE, Observe, Tracker
 from neuralmd.training.wandb_run import WandbSettings
 
 CONFIG = "config.yaml"
 """The resolved configuration of a run."""
+
+_REFIT = (
+    "model.correction",
+    "model.error_bars",
+    "model.blend",
+    "model.solver",
+    "data.path",
+    "data.stride",
+    "run.",
+    "device",
+    "tracking.",
+)
+"""What the settings begin with that play no part in the training of a field by derivatives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +49,7 @@ class TrainedRun:
         system: The molecule that it was trained on.
         timestep: The time step that it was trained on [fs].
         velocity_source: Where the velocities that it was trained on come from.
+        seen: What there was in its training data; none for a run of a version that did not record it.
     """
 
     folder: Path
@@ -42,6 +58,7 @@ class TrainedRun:
     system: System
     timestep: float
     velocity_source: VelocitySource
+    seen: Seen | None = None
 
     def __repr__(self) -> str:
         weights = sum(parameter.numel() for parameter in self.model.parameters())
@@ -58,6 +75,7 @@ def train(
     overwrite: bool = False,
     advance: Callable[[int], None] | None = None,
     observe: Observe | None = None,
+    processes: Processes | None = None,
 ) -> Progress:
     """Train a model into the run's folder.
 
@@ -67,6 +85,7 @@ def train(
         overwrite: Replace a run of the same name.
         advance: Called with the thousandths of the budget that are spent.
         observe: Called with the step and the metrics of every line that is logged; it may raise `Stop`.
+        processes: Who trains; by default this process. The first of several writes the run.
 
     Raises:
         Stop: If the observer raises it; the run can be resumed.
@@ -74,25 +93,19 @@ def train(
             was started with other settings.
         NeuralMDError: If the data, the solver or a checkpoint fails.
     """
-    folder = config.run.folder
-    if resume:
-        _require_same_experiment(config, folder)
-    elif folder.exists() and any(folder.iterdir()) and not overwrite:
-        raise ConfigError(f"{folder}: a run is there already; --resume goes on with it, --overwrite starts anew")
-    loop = build.loop(config, folder)
+    folder, tracking = config.run.folder, config.tracking
+    processes = processes or Processes.alone(build.device(config.device))
+    with processes.together():
+        if processes.is_first:
+            _require_place(config, resume=resume, overwrite=overwrite)
+        loop = build.loop(config, folder, processes)
     if resume:
         loop.resume()
-    elif folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(dump(config), encoding="utf-8")
-    tracking = config.tracking
-    wandb = WandbSettings(
-        tracking.wandb, tracking.project, tracking.entity, tracking.group, tracking.tags, config.run.name
-    )
-    with Tracker(
-        folder, flatten(config), wandb, resume_step=loop.at.step if resume else None, observe=observe
-    ) as tracker:
+    with processes.together():
+        tracker = _begin(config, loop.at.step if resume else None, observe) if processes.is_first else None
+    if tracker is None:
+        return loop.fit(None)
+    with tracker:
         reached = loop.fit(tracker, advance)
         tracker.summarise(
             {"validation/best_mae_A": reached.best, "train/steps": reached.step, "train/minutes": reached.seconds / 60}
@@ -102,9 +115,88 @@ def train(
     return reached
 
 
+def _require_place(config: Experiment, *, resume: bool, overwrite: bool) -> None:
+    """Raise unless the run's folder is free for what is to be done."""
+    folder = config.run.folder
+    if resume:
+        _require_same_experiment(config, folder)
+    elif folder.exists() and any(folder.iterdir()) and not overwrite:
+        raise ConfigError(f"{folder}: a run is there already; --resume goes on with it, --overwrite starts anew")
+
+
+def _begin(config: Experiment, resume_step: int | None, observe: Observe | None) -> Tracker:
+    """Make the run's folder, in the place of another one unless it is resumed, and begin to write into it."""
+    folder, tracking = config.run.folder, config.tracking
+    if resume_step is None and folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).write_text(dump(config), encoding="utf-8")
+    wandb = WandbSettings(
+        tracking.wandb, tracking.project, tracking.entity, tracking.group, tracking.tags, config.run.name
+    )
+    return Tracker(folder, flatten(config), wandb, resume_step=resume_step, observe=observe)
+
+
+def refit(run: Path | str, overrides: Sequence[str], *, overwrite: bool = False) -> tuple[Experiment, Progress]:
+    """Fit the correction and the error bars of a trained run again, with other settings, into a run of its own.
+
+    The field keeps its weights. What may differ: run, device, tracking, data.path and data.stride, and of the model
+    correction, error_bars, blend and solver.
+
+    Args:
+        run: The trained run's folder.
+        overrides: Texts `a.b=value` in place of its settings; one of them names the new run.
+        overwrite: Replace a run of the new name.
+
+    Returns:
+        The new experiment, and its validation error.
+
+    Raises:
+        ConfigError: If another setting differs, or the new run has the old one's folder or that of another run.
+        NeuralMDError: If the data, the solver or a checkpoint fails.
+    """
+    path = Path(run) / MODEL
+    content = load(path)
+    config = parse(str(content.get("config")), path, overrides)
+    _require_same_field(parse(str(content.get("config")), path), config, path)
+    if config.run.folder.resolve() == path.parent.resolve():
+        raise ConfigError(f"{path.parent}: the correction is fitted into a run of its own: name it with run.name=NAME")
+    _require_place(config, resume=False, overwrite=overwrite)
+    fit = build.refit(config, config.run.folder, content["model"])  # pyright: ignore[reportArgumentType]
+    with _begin(config, None, None) as tracker:
+        reached = fit.fit(tracker)
+        tracker.summarise({"validation/best_mae_A": reached.best, "train/steps": 0, "train/minutes": 0.0})
+    return config, reached
+
+
+def _require_same_field(trained: Experiment, wanted: Experiment, path: Path) -> None:
+    """Everything that shaped the weights must be as it was."""
+    before, after = flatten(trained), flatten(wanted)
+    changed = sorted(
+        key for key in before.keys() | after.keys() if before.get(key) != after.get(key) and not key.startswith(_REFIT)
+    )
+    if changed:
+        free = ", ".join(one.rstrip(".") for one in _REFIT)
+        raise ConfigError(
+            f"{path}: only {free} can differ when the correction is fitted again, but {', '.join(changed)} came; train "
+            "a run of its own with that"
+        )
+
+
 def is_trained(config: Experiment) -> bool:
     """Whether the experiment's run has been trained to its end."""
     return (config.run.folder / SUMMARY_FILE).is_file()
+
+
+def has_trained(folder: Path, minutes: float) -> bool:
+    """Whether the training in a run's folder has ended, with no smaller a budget [min]."""
+    if not ((folder / SUMMARY_FILE).is_file() and (folder / MODEL).is_file()):
+        return False
+    try:
+        spent = parse((folder / CONFIG).read_text(encoding="utf-8"), folder / CONFIG).training.max_minutes
+    except (ConfigError, OSError):
+        return False
+    return spent is None or spent >= minutes
 
 
 def experiment_of(folder: Path) -> Experiment:
@@ -140,7 +232,16 @@ def load_run(folder: Path | str, device: str = "auto") -> TrainedRun:
     model = model.to(build.device(device)).eval().requires_grad_(requires_grad=False)
     tabulate(model)
     source = VelocitySource(str(content["velocity_source"]))
-    return TrainedRun(path.parent, config, model, system, timestep, source)
+    return TrainedRun(path.parent, config, model, system, timestep, source, _seen(content.get("seen"), system, path))
+
+
+def _seen(packed: object, system: System, path: Path) -> Seen | None:
+    if packed is None:
+        return None
+    try:
+        return Seen.unpack(packed, system)  # pyright: ignore[reportArgumentType]
+    except DataError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _require_same_experiment(config: Experiment, folder: Path) -> None:

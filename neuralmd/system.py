@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,10 @@ Times = Float[Tensor, " time"]
 
 Curves = Float[Tensor, "time batch atoms 3"]
 """Positions, velocities or accelerations along a path."""
+
+
+_CELL_ROUNDING: Final = 2e-3
+"""By how much a cell vector may differ from the same one in a file with few digits [A]."""
 
 
 def _no_cell() -> Float[np.ndarray, "3 3"]:
@@ -97,6 +101,15 @@ class System:
     def same_atoms(self, other: System) -> bool:
         """Whether the other system has the same atoms in the same order."""
         return np.array_equal(self.atomic_numbers, other.atomic_numbers)
+
+    def same_cell(self, other: System) -> bool:
+        """Whether the other system repeats itself along the same vectors, but for what is lost when they are written.
+
+        A cell vector along which neither is periodic does not matter.
+        """
+        if not np.array_equal(self.pbc, other.pbc):
+            return False
+        return bool(np.allclose(self.cell[self.pbc], other.cell[other.pbc], rtol=0.0, atol=_CELL_ROUNDING))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """From configuration to objects: the only place where a config becomes an object."""
 
 from neuralmd.build.dataset import Dataset, dataset, device, everything, trajectory
-from neuralmd.build.experiment import loop
+from neuralmd.build.experiment import loop, refit
 from neuralmd.build.models import Trainable, blend, interpolator, solver
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "everything",
     "interpolator",
     "loop",
+    "refit",
     "solver",
     "trajectory",
 ]

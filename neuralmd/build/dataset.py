@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from neuralmd.config import Data
 from neuralmd.data.declared import Declared, LengthUnit, VelocityUnit
 from neuralmd.data.formats import open_reader, read
 from neuralmd.data.inspection import check_units, require_trajectory
+from neuralmd.data.seen import Seen
 from neuralmd.data.trajectory import Trajectory, VelocitySource, with_central_velocities
 from neuralmd.data.windows import Frames, Part, Split, split
 from neuralmd.errors import ConfigError, DataError
@@ -110,6 +112,18 @@ def dataset(config: Data, on: torch.device) -> Dataset:
     if whole.velocity_source is None:
         raise DataError(f"{config.path}: does not say where its velocities come from")
     return Dataset(frames, parts, whole.velocity_source)
+
+
+def seen(data: Dataset) -> Seen:
+    """What there is in the training part, so that a model can say later what it has not seen."""
+    return Seen.of(data.frames.system, *_motion(data, data.split.train)).widened(*_motion(data, data.split.validation))
+
+
+def _motion(data: Dataset, part: Part) -> tuple[np.ndarray, np.ndarray]:
+    """Positions [A] and velocities [A/fs] of a part."""
+    index = torch.cat([torch.arange(stretch.start, stretch.stop) for stretch in part.ranges])
+    chosen = index.to(data.frames.positions.device)
+    return data.frames.positions[chosen].cpu().numpy(), data.frames.velocities[chosen].cpu().numpy()
 
 
 def everything(whole: Trajectory) -> Part:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import assert_never
 
 import torch
-from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
-from neuralmd.build.dataset import Dataset, dataset, device
+from neuralmd.build.dataset import Dataset, dataset, device, seen
 from neuralmd.build.models import Trainable, interpolator
 from neuralmd.build.recurrent import fit_normalisation
 from neuralmd.config import DerivativeStage, Experiment, StageConfig, TrajectoryStage, dump
@@ -20,10 +19,11 @@ from neuralmd.data.windows import derivative_samples
 from neuralmd.errors import ConfigError
 from neuralmd.evaluation.metrics import hidden_frame_errors
 from neuralmd.fields.statistics import MotionStatistics
-from neuralmd.interpolators.bidirectional import BidirectionalODE, fit_correction
-from neuralmd.interpolators.calibration import calibrate_error_bars
+from neuralmd.interpolators.bidirectional import BidirectionalODE
+from neuralmd.interpolators.bridge_fit import fit_bridge
+from neuralmd.interpolators.calibration import calibrate_error_bars, fit_correction
 from neuralmd.training.augmentation import randomly_rotated, unchanged
-from neuralmd.training.checkpoint import pack_system
+from neuralmd.training.checkpoint import load_weights, pack_system
 from neuralmd.training.loop import Loop, LoopSettings
 from neuralmd.training.objectives import (
     DerivativeMatching,
@@ -32,35 +32,34 @@ from neuralmd.training.objectives import (
     keep_all,
     project_out_velocity,
 )
+from neuralmd.training.processes import Processes
 from neuralmd.training.schedule import Budget, Stage
 from neuralmd.training.untrained import Untrained
 
 _AUGMENTATIONS = {"none": unchanged, "rotations": randomly_rotated}
 _CLOCKS = {"wall": time.monotonic, "cpu": time.process_time}
 _VALIDATION_WINDOWS = 64
+_FIELD = "field."
+"""What the names of the field's weights begin with."""
 
 
-def loop(config: Experiment, folder: Path) -> Loop | Untrained:
+def loop(config: Experiment, folder: Path, processes: Processes | None = None) -> Loop | Untrained:
     """The training that a configuration describes; of a model without weights, what stands in its place.
+
+    Args:
+        config: The experiment.
+        folder: Where the checkpoints go.
+        processes: Who trains; by default this process.
 
     Raises:
         ConfigError: If the device is absent.
         DataError: If the data cannot be used.
     """
-    on = device(config.device)
-    data = dataset(config.data, on)
-    torch.manual_seed(config.seed)
-    model = interpolator(config.model, data.frames.system, data.frames.timestep).to(on)
+    made = _Made.of(config)
+    model, data, validate, identity = made.model, made.data, made.validate, made.identity
     _fit_units(model, data, config.data.stride)
-    validate = _Validation(data, config.data.stride, model.boundary_frames - 1)
-    identity = {
-        "config": dump(config),
-        "system": pack_system(data.frames.system),
-        "timestep": data.frames.timestep,
-        "velocity_source": str(data.velocity_source),
-    }
     if next(model.parameters(), None) is None:
-        return Untrained(model, validate, identity, folder)
+        return Untrained(model, validate, identity, folder, _Polish(data))
     training = config.training
     return Loop(
         model=model,
@@ -82,9 +81,55 @@ def loop(config: Experiment, folder: Path) -> Loop | Untrained:
         validate=validate,
         identity=identity,
         folder=folder,
-        fabric=Fabric(accelerator="cuda" if on.type == "cuda" else "cpu", devices=1),
+        processes=processes or Processes.alone(data.frames.positions.device),
         polish=_Polish(data),
     )
+
+
+def refit(config: Experiment, folder: Path, weights: Mapping[str, Tensor]) -> Untrained:
+    """The model of a configuration with weights that it already has: only what is fitted at the end is to be fitted.
+
+    Args:
+        config: The experiment; its model is a neural ODE.
+        folder: Where the result goes.
+        weights: Those of a model with the same field.
+
+    Raises:
+        ConfigError: If the device is absent.
+        DataError: If the data cannot be used.
+        CheckpointError: If the weights are those of another field.
+    """
+    made = _Made.of(config)
+    if not isinstance(made.model, BidirectionalODE):
+        raise ConfigError("only the correction and the error bars of a neural ODE are fitted when a training has ended")
+    of_field = {name.removeprefix(_FIELD): value for name, value in weights.items() if name.startswith(_FIELD)}
+    load_weights(made.model.field, of_field, folder)
+    return Untrained(made.model, made.validate, made.identity, folder, _Polish(made.data))
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """What an experiment is about: its data, its model with fresh weights, and what is said of it in a checkpoint."""
+
+    data: Dataset
+    model: Trainable
+    validate: _Validation
+    identity: Mapping[str, object]
+
+    @staticmethod
+    def of(config: Experiment) -> _Made:
+        on = device(config.device)
+        data = dataset(config.data, on)
+        torch.manual_seed(config.seed)
+        model = interpolator(config.model, data.frames.system, data.frames.timestep).to(on)
+        identity = {
+            "config": dump(config),
+            "system": pack_system(data.frames.system),
+            "timestep": data.frames.timestep,
+            "velocity_source": str(data.velocity_source),
+            "seen": seen(data).pack(),
+        }
+        return _Made(data, model, _Validation(data, config.data.stride, model.boundary_frames - 1), identity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,17 +149,19 @@ class _Validation:
 
 @dataclass(frozen=True, eq=False)
 class _Polish:
-    """Fits what is fitted at the end: the correction to the training part, error bars to the validation part."""
+    """Fits what is fitted at the end: bridge and correction to the training part, error bars to the validation part."""
 
     data: Dataset
 
     @staticmethod
     def has_work(model: Trainable) -> bool:
         """Whether the model has something that is fitted at the end."""
-        return isinstance(model, BidirectionalODE) and not (model.correction is None and model.error_bars is None)
+        fitted = (model.bridge, model.correction, model.error_bars) if isinstance(model, BidirectionalODE) else ()
+        return any(one is not None for one in fitted)
 
     def __call__(self, model: nn.Module) -> None:
         if isinstance(model, BidirectionalODE):
+            fit_bridge(model, self.data.frames, self.data.split.train)
             fit_correction(model, self.data.frames, self.data.split.train)
             calibrate_error_bars(model, self.data.frames, self.data.split.validation)
 
@@ -141,6 +188,8 @@ def _stage(config: StageConfig, model: Trainable, data: Dataset, stride: int) ->
                 config.batch_size,
             )
         case TrajectoryStage():
+            if config.augmentation == "rotations" and data.frames.system.pbc.any():
+                raise ConfigError("augmentation rotations turns atoms but not their periodic cell: take none")
             augmentation = _AUGMENTATIONS[config.augmentation]
             settings = TrajectorySettings(config.batch_size, config.first_stride, config.velocity_weight, augmentation)
             objective = TrajectoryMatching(model, data.frames, data.split.train, stride, settings)

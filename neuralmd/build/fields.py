@@ -56,10 +56,13 @@ def _equivariant(
     radial = RadialSettings(config.radial_basis, config.radial_width)
     match config:
         case EquivariantFieldConfig():
-            return EquivariantField(system, *size, radial, zero_net_force=config.zero_net_force)
+            made = EquivariantField(system, *size, radial, zero_net_force=config.zero_net_force)
         case ConservativeFieldConfig():
-            return ConservativeField(system, *size, radial)
+            made = ConservativeField(system, *size, radial)
         case VelocityDependentFieldConfig():
-            return VelocityDependentField(system, *size, radial, zero_net_force=config.zero_net_force)
+            made = VelocityDependentField(system, *size, radial, zero_net_force=config.zero_net_force)
         case _:
             assert_never(config)
+    if config.neighbours != "auto":
+        made.network.use(config.neighbours)
+    return made

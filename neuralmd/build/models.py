@@ -10,11 +10,13 @@ from neuralmd.config import (
     AdjointConfig,
     BlanesMoanConfig,
     BlendConfig,
+    BridgeCorrectionConfig,
     CompactBlendConfig,
     ContinuousAdjointConfig,
     CorrectionConfig,
     Dopri5Config,
     ErrorBarsConfig,
+    LeastSquaresCorrectionConfig,
     LinearBlendConfig,
     MidpointConfig,
     ModelConfig,
@@ -30,6 +32,7 @@ from neuralmd.config import (
 )
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import Blend, CompactBlend, LinearBlend, PowerBlend, QuinticBlend, SmoothstepBlend
+from neuralmd.interpolators.bridge import ThermostatBridge
 from neuralmd.interpolators.correction import MismatchCorrection
 from neuralmd.interpolators.error_bars import ErrorBars
 from neuralmd.ode.adjoints import ContinuousAdjoint, ReversibleAdjoint
@@ -95,8 +98,9 @@ def interpolator(config: ModelConfig, system: System, timestep: float) -> Traina
                 field(config.field, system),
                 solver(config.solver, timestep),
                 blend(config.blend),
-                None if config.correction is None else _correction(config.correction, system, timestep),
+                _correction(config.correction, system, timestep),
                 None if config.error_bars is None else _error_bars(config.error_bars, system, timestep),
+                _bridge(config.correction, system, timestep),
             )
         case RecurrentConfig():
             return recurrent(config, blend(config.blend), system, timestep)
@@ -104,8 +108,20 @@ def interpolator(config: ModelConfig, system: System, timestep: float) -> Traina
             assert_never(config)
 
 
-def _correction(config: CorrectionConfig, system: System, timestep: float) -> MismatchCorrection:
-    return MismatchCorrection(system, [stride * timestep for stride in config.strides], config.terms)
+def _correction(config: CorrectionConfig | None, system: System, timestep: float) -> MismatchCorrection | None:
+    match config:
+        case None | BridgeCorrectionConfig(terms=0):
+            return None
+        case LeastSquaresCorrectionConfig() | BridgeCorrectionConfig():
+            return MismatchCorrection(system, [stride * timestep for stride in config.strides], config.terms)
+        case _:
+            assert_never(config)
+
+
+def _bridge(config: CorrectionConfig | None, system: System, timestep: float) -> ThermostatBridge | None:
+    if not isinstance(config, BridgeCorrectionConfig):
+        return None
+    return ThermostatBridge(system, config.strides, timestep, config.rounds)
 
 
 def _error_bars(config: ErrorBarsConfig, system: System, timestep: float) -> ErrorBars:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,40 @@ from neuralmd.cli.trajectories import Overwrite, Timestep
 if TYPE_CHECKING:
     from neuralmd.report.analysis import Analysis
     from neuralmd.report.sources import Rebuilders
+
+
+def mismatch(
+    files: Annotated[
+        list[Path], typer.Argument(help="Coarse trajectory files, and a fine one beside them to compare with.")
+    ],
+    run: Annotated[Path, typer.Option(help="Folder of a run, as runs/benzene.")],
+    gap: Annotated[
+        float | None,
+        typer.Option(help="Longest time from anchor to anchor [fs]; by default that of the files' frames."),
+    ] = None,
+    engine: Annotated[
+        Literal["gfn2-xtb", "gfn1-xtb"] | None, typer.Option(help="Compute energies of rebuilt frames with it.")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw it into this file (.png).")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
+) -> None:
+    """Tell how far the dynamics that made coarse files is from the one that a run has learned."""
+    from neuralmd.cli.tables import show
+    from neuralmd.progress import progress
+    from neuralmd.report.mismatch import examine, plot, table, write
+    from neuralmd.runs import load_run
+
+    trained = load_run(run)
+    found = []
+    with progress("mismatch", len(files), unit="files") as advance:
+        for file in files:
+            found.append(examine(file, trained, gap, engine))
+            advance(len(found))
+    show(table(found).rich())
+    if json is not None:
+        write(found, json)
+    if figure is not None:
+        plot(found, figure)
 
 
 def spectrum(

@@ -11,14 +11,17 @@ import typer
 from typer.exceptions import TyperException
 
 from neuralmd import __version__
-from neuralmd.cli.analysis import spectrum
+from neuralmd.cli.analysis import mismatch, spectrum
 from neuralmd.cli.comparison import compare
 from neuralmd.cli.downloads import download
-from neuralmd.cli.experiments import evaluate, reconstruct, train
+from neuralmd.cli.experiments import evaluate, train
+from neuralmd.cli.fitting import fit_correction
+from neuralmd.cli.reconstruction import fit_and_reconstruct, reconstruct
+from neuralmd.cli.reports import report
 from neuralmd.cli.start import configs, demo
 from neuralmd.cli.sweeps import sweep, sweep_report
 from neuralmd.cli.trajectories import info, simulate, thin
-from neuralmd.errors import NeuralMDError
+from neuralmd.errors import NeuralMDError, ToldElsewhereError
 
 USER_ERROR = 2
 """Exit code where the user can put it right."""
@@ -41,11 +44,15 @@ app.command()(simulate)
 app.command()(download)
 app.command()(info)
 app.command()(train)
+app.command()(fit_correction)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(thin)
 app.command()(reconstruct)
+app.command()(fit_and_reconstruct)
+app.command()(mismatch)
 app.command()(spectrum)
+app.command()(report)
 app.command()(sweep)
 app.command()(sweep_report)
 
@@ -62,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 0
     except typer.Exit as end:
         code = end.exit_code
+    except ToldElsewhereError:
+        code = USER_ERROR
     except NeuralMDError as error:
         code = _complain(str(error))
     except TyperException as error:

@@ -13,6 +13,13 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 Timestep = Annotated[
     float | None, typer.Option("--timestep", help="Time from frame to frame [fs], for files that state none.")
 ]
+Every = Annotated[
+    int | None,
+    typer.Option(help="Store the frame after every so many steps; by default after each that the integrator takes."),
+]
+Coarse = Annotated[
+    int, typer.Option(help="A coarse simulation: the integrator takes so many steps at once, and costs so much less.")
+]
 
 
 def simulate(
@@ -28,7 +35,8 @@ def simulate(
     steps: Annotated[int, typer.Option(help="Steps to record.")] = 20_000,
     equilibration: Annotated[int, typer.Option(help="Steps before them, not recorded.")] = 4_000,
     thermostat_time: Annotated[float, typer.Option(help="Time constant of the thermostat [fs].")] = 100.0,
-    every: Annotated[int, typer.Option(help="Store the frame after every so many steps.")] = 1,
+    every: Every = None,
+    coarse: Coarse = 1,
     seed: Annotated[int, typer.Option(help="Seed of velocities and thermostat.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a simulation that was stopped.")] = False,
     overwrite: Overwrite = False,
@@ -50,12 +58,18 @@ def simulate(
         equilibration=equilibration,
         thermostat_time=thermostat_time,
         seed=seed,
-        every=every,
+        every=coarse if every is None else every,
+        coarse=coarse,
     )
     atoms, engine = structure(molecule), calculator(method)
     with progress(f"simulate {molecule}", settings.total_steps) as advance:
         run(atoms, engine, settings, output, resume=resume, overwrite=overwrite, progress=advance)
     typer.echo(f"{output}: {settings.frames} frames of {molecule}")
+    if coarse > 1:
+        typer.echo(
+            f"{settings.total_steps} steps of {settings.integrator_step:g} fs; `neuralmd reconstruct --stride "
+            f"{settings.every}` rebuilds frames {timestep:g} fs apart, `neuralmd mismatch` tells if that makes sense"
+        )
 
 
 def info(

@@ -3,6 +3,7 @@
 Objects never see it: `neuralmd.build` turns an `Experiment` into them.
 """
 
+from neuralmd.config.corrections import BridgeCorrectionConfig, CorrectionConfig, LeastSquaresCorrectionConfig
 from neuralmd.config.experiment import Data, Experiment, ModelConfig, Run, Tracking
 from neuralmd.config.fields import (
     CalculatorFieldConfig,
@@ -21,7 +22,6 @@ from neuralmd.config.model import (
     BlendConfig,
     CompactBlendConfig,
     ContinuousAdjointConfig,
-    CorrectionConfig,
     Dopri5Config,
     ErrorBarsConfig,
     LinearBlendConfig,
@@ -42,6 +42,7 @@ __all__ = [
     "AdjointConfig",
     "BlanesMoanConfig",
     "BlendConfig",
+    "BridgeCorrectionConfig",
     "CalculatorFieldConfig",
     "CompactBlendConfig",
     "ConservativeFieldConfig",
@@ -56,6 +57,7 @@ __all__ = [
     "FieldConfig",
     "FrictionFieldConfig",
     "HamiltonianFieldConfig",
+    "LeastSquaresCorrectionConfig",
     "LinearBlendConfig",
     "MLPFieldConfig",
     "MidpointConfig",

@@ -30,6 +30,10 @@ class _EquivariantNetwork(Block):
     radial_width: int = Field(default=32, ge=1)
     """Width of the radial network."""
 
+    neighbours: Literal["auto", "all_pairs", "list"] = "auto"
+    """`all_pairs` for small molecules, `list` for a neighbour list, which takes periodic cells and systems of any size,
+    `auto` for the better of the two; weights and results are the same."""
+
 
 class _DenseNetwork(Block):
     """What every field on a plain network has."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from neuralmd.config.block import Block
+from neuralmd.config.corrections import BridgeCorrectionConfig, CorrectionConfig
 from neuralmd.config.fields import EquivariantFieldConfig, FieldConfig, is_time_reversible
 
 
@@ -163,22 +164,6 @@ BlendConfig = Annotated[
 """lambda, the weight of the backward solution."""
 
 
-class CorrectionConfig(Block):
-    """A correction to the blend, linear in the mismatch of the two solutions, fitted when the training ends."""
-
-    strides: tuple[Annotated[int, Field(ge=2)], ...] = Field(min_length=1)
-    """Frames from anchor to anchor that it is fitted for; gaps of other lengths get the blend alone."""
-
-    terms: int = Field(default=4, ge=1, le=16)
-    """Polynomials of time for each feature of the mismatch."""
-
-    @field_validator("strides", mode="before")
-    @classmethod
-    def _list_is_a_tuple(cls, strides: object) -> object:
-        # The model's block is completed before it is validated, and from then on a list of YAML is a Python list.
-        return tuple(strides) if isinstance(strides, list) else strides
-
-
 class ErrorBarsConfig(Block):
     """Error bars from the disagreement of the two solutions, calibrated on the validation part when training ends."""
 
@@ -220,6 +205,11 @@ class NeuralODEConfig(Block):
             raise ValueError(
                 f"solver {self.solver.kind} needs dx/dt = v and a field that depends on positions only, but field "
                 f"{self.field.kind} does not keep to that; take solver kind rk4, midpoint or dopri5"
+            )
+        rounds = self.correction.rounds if isinstance(self.correction, BridgeCorrectionConfig) else 0
+        if rounds and not isinstance(self.solver, _SplittingSolver):
+            raise ValueError(
+                f"correction.rounds needs solver velocity_verlet or blanes_moan, but {self.solver.kind} came; take 0"
             )
         if self.correction is not None and self.field.kind == "hamiltonian":
             raise ValueError("correction needs a field of which dx/dt = v, but hamiltonian learns dx/dt; leave it null")

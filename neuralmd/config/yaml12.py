@@ -56,11 +56,17 @@ class _Dumper(yaml.SafeDumper):
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - as above
 
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """A text; with escapes where it holds a line break of Unicode's own, which would be read back as a space."""
+        breaks = any(character in "\x85\u2028\u2029" for character in text)
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style='"' if breaks else None)
+
 
 for _tag, _pattern, _first in _RESOLVERS:
     _Loader.add_implicit_resolver(_tag, _pattern, list(_first))
     _Dumper.add_implicit_resolver(_tag, _pattern, list(_first))
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def parse(text: str) -> object:

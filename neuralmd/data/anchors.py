@@ -22,6 +22,10 @@ class Boundary:
     positions: Curves
     velocities: Curves
 
+    def members(self, rows: slice) -> Boundary:
+        """The frames of some members of the batch."""
+        return Boundary(self.positions[:, rows], self.velocities[:, rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Anchors:
@@ -51,3 +55,16 @@ class Anchors:
     def __repr__(self) -> str:
         batch, atoms, _ = self.start.positions.shape
         return f"Anchors(gap {self.gap:.6g} fs, batch {batch}, {atoms} atoms)"
+
+    def members(self, rows: slice) -> Anchors:
+        """The anchors of some members of the batch."""
+        return Anchors(
+            start=PhaseState(self.start.positions[rows], self.start.velocities[rows]),
+            end=PhaseState(self.end.positions[rows], self.end.velocities[rows]),
+            gap=self.gap,
+            start_acceleration=None if self.start_acceleration is None else self.start_acceleration[rows],
+            end_acceleration=None if self.end_acceleration is None else self.end_acceleration[rows],
+            context=None if self.context is None else self.context[:, rows],
+            before=None if self.before is None else self.before.members(rows),
+            after=None if self.after is None else self.after.members(rows),
+        )

@@ -12,6 +12,7 @@ from neuralmd.data.ase_frames import (
     fields_of,
     header_of,
     images_of,
+    md_timestep,
     system_of,
     take_velocities,
     velocities_unread,
@@ -29,8 +30,8 @@ from neuralmd.data.files import (
 )
 from neuralmd.data.segments import SegmentLog, clip, settle
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource
+from neuralmd.data.trust import Trust
 from neuralmd.errors import DataError
-from neuralmd.units import ASE_TIME
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -84,6 +85,7 @@ class AseReader(TrajectoryReader):
             forces=arrays.get("forces"),
             energies=arrays.get("energies"),
             metadata=self.metadata,
+            trust=Trust.from_arrays(arrays),
         )
 
 
@@ -113,10 +115,8 @@ class AseTrajReader(AseReader):
             for index in range(frames):
                 clocks.add(self._clock(index))
             return clocks.segments(self._path)
-        description = cast("dict[str, Any]", self._file.description or {})
-        if "md-type" in description and "timestep" in description:
-            return (Segment(0, frames, description["timestep"] * description.get("interval", 1) * ASE_TIME),)
-        return None
+        step = md_timestep(self._file.description)
+        return None if step is None else (Segment(0, frames, step),)
 
     def _clock(self, index: int) -> dict[str, Any]:
         return {key: value for key, value in self._images(index, index + 1)[0].info.items() if key in KEYS}

@@ -5,6 +5,7 @@
 | time_fs | time of the frame [fs] |
 | timestep_fs, segment | time step of the frame's segment [fs], and its index |
 | velocity_source | stored or central, in the first frame |
+| frame_error_bar_A, flag | error bar [A] and `Flag`s of a rebuilt frame; its atoms have a column error_bar_A |
 | neuralmd_metadata | what made the trajectory, URL-encoded key=value pairs, in the first frame |
 """
 
@@ -21,6 +22,7 @@ from jaxtyping import Float, Int
 from neuralmd.data.declared import VelocityUnit
 from neuralmd.data.files import FileHeader, check_finite
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource
+from neuralmd.data.trust import Trust
 from neuralmd.errors import DataError
 from neuralmd.system import System
 from neuralmd.units import ASE_TIME
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 _CELL_TOLERANCE = 1e-6
+_BAR, _FRAME_BAR, _FLAG = "error_bar_A", "frame_error_bar_A", "flag"
 _VELOCITY_COLUMNS = ("velocities", "velocity", "velo", "vel")
 
 
@@ -46,6 +49,7 @@ def fields_of(atoms: Atoms) -> frozenset[str]:
     """Which of velocities, forces and energies a frame holds."""
     results = {} if atoms.calc is None else atoms.calc.results
     found = {"velocities": atoms.has("momenta"), "forces": "forces" in results, "energies": "energy" in results}
+    found |= {"flags": _FLAG in atoms.info, "error_bars": _FRAME_BAR in atoms.info and _BAR in atoms.arrays}
     return frozenset(name for name, there in found.items() if there)
 
 
@@ -55,6 +59,13 @@ def header_of(atoms: Atoms) -> tuple[dict[str, str], VelocitySource | None]:
     if "velocities" not in fields_of(atoms):
         return metadata, None
     return metadata, VelocitySource(str(atoms.info.get("velocity_source", VelocitySource.STORED)))
+
+
+def md_timestep(description: Any) -> float | None:
+    """Time from frame to frame [fs] as ASE's molecular dynamics describes its .traj files; none without it."""
+    if isinstance(description, dict) and "md-type" in description and "timestep" in description:
+        return description["timestep"] * description.get("interval", 1) * ASE_TIME
+    return None
 
 
 def velocities_unread(atoms: Atoms) -> str | None:
@@ -104,6 +115,7 @@ def block_of(
         arrays["forces"] = np.array([r["forces"] for r in results], dtype=np.float64).reshape(shape)
     if "energies" in fields:
         arrays["energies"] = np.array([r["energy"] for r in results], dtype=np.float64)
+    arrays |= _trust_of(images, fields)
     return arrays
 
 
@@ -146,6 +158,28 @@ def images_of(
             results["energy"] = float(block.energies[i])
         if "forces" in header.fields and block.forces is not None:
             results["forces"] = block.forces[i]
+        if block.trust is not None:
+            _add_trust(atoms, block.trust[i : i + 1], header.fields)
         if results:
             atoms.calc = SinglePointCalculator(atoms, **results)
         yield atoms
+
+
+def _trust_of(images: Sequence[Atoms], fields: frozenset[str]) -> dict[str, np.ndarray]:
+    """What frames say of how far they are to be trusted."""
+    found: dict[str, np.ndarray] = {}
+    if "flags" in fields:
+        found["flags"] = np.array([atoms.info[_FLAG] for atoms in images], dtype=np.int64)
+    if "error_bars" in fields:
+        found["error_bars"] = np.array([atoms.arrays[_BAR] for atoms in images], dtype=np.float64)
+        found["frame_error_bars"] = np.array([atoms.info[_FRAME_BAR] for atoms in images], dtype=np.float64)
+    return found
+
+
+def _add_trust(atoms: Atoms, frame: Trust, fields: frozenset[str]) -> None:
+    """Put what is known of one frame into its header and columns."""
+    if "flags" in fields:
+        atoms.info[_FLAG] = int(frame.flags[0])
+    if "error_bars" in fields and frame.error_bars is not None and frame.frame_error_bars is not None:
+        atoms.info[_FRAME_BAR] = float(frame.frame_error_bars[0])
+        atoms.new_array(_BAR, frame.error_bars[0].astype(np.float64))

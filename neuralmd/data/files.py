@@ -18,10 +18,11 @@ from jaxtyping import Float
 
 from neuralmd.data.declared import LengthUnit, VelocityUnit
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource
+from neuralmd.data.trust import TRUST_FIELDS
 from neuralmd.errors import DataError, NeuralMDError
 from neuralmd.system import System
 
-FIELDS: Final = frozenset({"velocities", "forces", "energies"})
+FIELDS: Final = frozenset({"velocities", "forces", "energies"}) | TRUST_FIELDS
 """What a file may hold besides positions."""
 
 _BLOCK_BYTES: Final = 32 * 2**20
@@ -35,7 +36,7 @@ class TrajectoryReader(ABC):
     Attributes:
         system: The atoms.
         segments: The stretches of frames that are uniform in time.
-        fields: Which of velocities, forces and energies the file holds.
+        fields: Which of velocities, forces, energies, error bars and flags the file holds.
         velocity_source: Where the velocities come from; none if there are none.
         metadata: What made the trajectory.
         notes: What was assumed because the file does not say it, a sentence each.
@@ -135,7 +136,7 @@ class FileHeader:
     Attributes:
         system: The atoms.
         timestep: Time from frame to frame of the first segment [fs].
-        fields: Which of velocities, forces and energies every block brings.
+        fields: Which of velocities, forces, energies, error bars and flags every block brings.
         velocity_source: Where the velocities come from; none if there are none.
         metadata: What made the trajectory.
     """
@@ -158,7 +159,8 @@ class FileHeader:
         if not self.system.same_atoms(block.system):
             raise DataError(f"{path} holds {self.system.formula}, but a block of {block.system.formula} came")
         arrays = {"velocities": block.velocities, "forces": block.forces, "energies": block.energies}
-        if missing := sorted(name for name in self.fields if arrays[name] is None):
+        arrays |= {} if block.trust is None else block.trust.arrays()
+        if missing := sorted(name for name in self.fields if arrays.get(name) is None):
             raise DataError(f"{path} is to hold {', '.join(missing)}, but a block came without")
         if "velocities" in self.fields and block.velocity_source != self.velocity_source:
             raise DataError(

@@ -11,6 +11,7 @@ from neuralmd.data.declared import AS_IT_IS, Declared
 from neuralmd.data.files import FIELDS, FileHeader, TrajectoryReader, TrajectoryWriter
 from neuralmd.data.mdanalysis import FORMATS
 from neuralmd.data.trajectory import Trajectory, VelocitySource
+from neuralmd.data.trust import TRUST_FIELDS
 from neuralmd.errors import DataError
 from neuralmd.system import System
 
@@ -63,7 +64,7 @@ def create(
         path: The file; its suffix tells the format.
         system: The atoms.
         timestep: Time from frame to frame of the first segment [fs].
-        fields: Which of velocities, forces and energies every block will bring; the format must hold them.
+        fields: Which of `neuralmd.data.files.FIELDS` every block will bring; the format must hold them.
         velocity_source: Where the velocities come from; stored if not given.
         metadata: What made the trajectory.
         overwrite: Whether a file of that name may be replaced.
@@ -102,9 +103,11 @@ def create(
 
 
 def holds(path: Path) -> frozenset[str]:
-    """Which of velocities, forces and energies a file of that suffix can hold."""
+    """Which of velocities, forces, energies, error bars and flags a file of that suffix can hold."""
     form = FORMATS.get(path.suffix.lower())
-    return FIELDS if form is None else form.holds
+    if form is not None:
+        return form.holds
+    return FIELDS - TRUST_FIELDS if path.suffix.lower() == ".traj" else FIELDS
 
 
 def read(path: Path | str, *, timestep: float | None = None, declared: Declared = AS_IT_IS) -> Trajectory:
@@ -116,13 +119,14 @@ def read(path: Path | str, *, timestep: float | None = None, declared: Declared 
 def write(trajectory: Trajectory, path: Path | str, *, overwrite: bool = False) -> None:
     """Write a whole trajectory, segments and all, to a file. Errors are those of `create`.
 
-    Velocities, forces and energies that the format cannot hold, as `holds` tells, are left out.
+    Whatever the format cannot hold, as `holds` tells, is left out.
     """
     path = Path(path)
     arrays = {
         "velocities": trajectory.velocities,
         "forces": trajectory.forces,
         "energies": trajectory.energies,
+        **({} if trajectory.trust is None else trajectory.trust.arrays()),
     }
     if len(trajectory) == 0:
         raise DataError(f"{path} would hold no frames: the trajectory has none")

@@ -6,6 +6,7 @@
                     /force/value       [kJ/mol/A], the one unit of force that MDAnalysis shares with its own
                     /box, species (atomic numbers), mass [amu]
     /observables/atoms/potential_energy/value    [eV]
+    /observables/atoms/error_bar, frame_error_bar, flag    of rebuilt frames, see `h5md_trust`
     /parameters/neuralmd               metadata (JSON), velocity_source, segment_length, segment_timestep [fs]
 
 step and time are stored for every frame, and shared by hard links: MDAnalysis 2 does not read H5MD's scalar form.
@@ -25,8 +26,10 @@ import numpy as np
 from jaxtyping import Num
 
 from neuralmd.data import h5md_layout as layout
+from neuralmd.data import h5md_trust
 from neuralmd.data.declared import AS_IT_IS, Declared
 from neuralmd.data.files import (
+    FIELDS,
     AtomicFile,
     FileHeader,
     TrajectoryReader,
@@ -63,7 +66,8 @@ class H5mdReader(TrajectoryReader):
             self._values = self._open_values(atoms, frames, declared)
             self._image = None if "image" not in atoms else layout.dataset(layout.group(atoms, "image"), "value")
             self.unwrapped = self._image is not None
-            self.fields = frozenset(self._values.keys() - {"positions"})
+            self._trust = h5md_trust.find(self._file, frames, self.system.atoms)
+            self.fields = frozenset((self._values | self._trust).keys()) & FIELDS
             self.metadata, source = layout.read_parameters(self._file)
             self.velocity_source = source if "velocities" in self.fields else None
             stack.pop_all()
@@ -94,6 +98,7 @@ class H5mdReader(TrajectoryReader):
             arrays = {n: layout.read_values(v, start, stop, scale) for n, (v, scale) in self._values.items()}
             if self._image is not None:
                 arrays["positions"] += np.asarray(self._image[start:stop], dtype=np.float64) @ self.system.cell
+            trust = h5md_trust.read(self._trust, start, stop)
         check_finite(arrays["positions"], start, self._path)
         return Trajectory(
             self.system,
@@ -104,6 +109,7 @@ class H5mdReader(TrajectoryReader):
             forces=arrays.get("forces"),
             energies=arrays.get("energies"),
             metadata=self.metadata,
+            trust=trust,
         )
 
     def close(self) -> None:
@@ -130,6 +136,7 @@ class H5mdWriter(TrajectoryWriter):
         with writing(self, path):
             self._file = h5py.File(self._target.part, "w", rdcc_nbytes=layout.CACHE)
             self._streams = layout.write_layout(self._file, header)
+            self._streams |= h5md_trust.layout(self._file, header.system.atoms, header.fields)
             self._reserve(0)
 
     def append(self, block: Trajectory) -> None:
@@ -145,6 +152,8 @@ class H5mdWriter(TrajectoryWriter):
             arrays["forces"] = block.forces / _FORCE
         if block.energies is not None:
             arrays["energies"] = block.energies
+        if block.trust is not None:
+            arrays |= block.trust.arrays()
         arrays["edges"] = np.broadcast_to(self._header.system.cell, (len(block), 3, 3))
         with writing(self, self._target.path):
             self._reserve(stop)

@@ -82,13 +82,13 @@ class Simulation:
         Raises:
             DataError: If the calculator fails or the simulation blows up.
         """
-        settings = self.settings
-        equilibrating = last <= settings.equilibration
+        settings, equilibration = self.settings, self.settings.equilibration_steps
+        equilibrating = last <= equilibration
         atoms = self._fresh_atoms()
         atoms.set_positions(state.positions)
         atoms.set_momenta(state.momenta)
         generator, chain = generator_from_json(state.generator), state.chain.copy()
-        if first == settings.equilibration and settings.rotates:
+        if first == equilibration and settings.rotates:
             set_rotating(atoms, settings.rotation_temperature, generator)
         integrator = dynamics(atoms, self._bath(equilibrating=equilibrating), generator, chain)
         freedom = degrees_of_freedom(atoms, rotates=settings.rotates)
@@ -102,9 +102,9 @@ class Simulation:
             if not atoms.get_kinetic_energy() < limit:
                 raise DataError(
                     f"the simulation blew up at step {step}, {_BLOWN_UP:.0f} times hotter than "
-                    f"{settings.temperature} K: lower the time step of {settings.timestep} fs"
+                    f"{settings.temperature} K: lower the integrator's time step of {settings.integrator_step:g} fs"
                 )
-            if not equilibrating and (step - settings.equilibration) % settings.every == 0:
+            if not equilibrating and (step - equilibration) % settings.steps_per_frame == 0:
                 frames.append(_frame(atoms))
             progress(step)
         end = SimulationState(atoms.get_positions(), atoms.get_momenta(), chain, generator_to_json(generator))
@@ -123,7 +123,7 @@ class Simulation:
         settings = self.settings
         ensemble = "bussi" if equilibrating and settings.ensemble == "nve" else settings.ensemble
         rotates = settings.rotates and not equilibrating
-        return Bath(ensemble, settings.temperature, settings.thermostat_time, settings.timestep, rotates)
+        return Bath(ensemble, settings.temperature, settings.thermostat_time, settings.integrator_step, rotates)
 
     def _failure(self, where: str, error: RuntimeError) -> str:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from jaxtyping import Float
 
+from neuralmd.data.trust import Trust, join
 from neuralmd.errors import DataError
 from neuralmd.system import System
 
@@ -63,6 +64,7 @@ class Trajectory:
         forces: Forces [eV/A], or none.
         energies: Potential energies [eV], or none.
         metadata: What made the trajectory: engine, temperature, seed and the like.
+        trust: How far rebuilt frames are to be trusted, or none.
     """
 
     system: System
@@ -73,6 +75,7 @@ class Trajectory:
     forces: Float[np.ndarray, "frames atoms 3"] | None = None
     energies: Float[np.ndarray, " frames"] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    trust: Trust | None = None
 
     def __post_init__(self) -> None:
         _check_shapes(self)
@@ -139,6 +142,7 @@ class Trajectory:
         return replace(
             self,
             segments=tuple(kept),
+            trust=None if self.trust is None else self.trust[start:stop:step],
             **{name: None if (a := getattr(self, name)) is None else a[start:stop:step] for name in _PER_FRAME},
         )
 
@@ -168,7 +172,7 @@ def concatenate(parts: list[Trajectory]) -> Trajectory:
     for name in _PER_FRAME:
         arrays = [getattr(part, name) for part in parts]
         joined[name] = None if any(array is None for array in arrays) else np.concatenate(arrays)
-    return replace(parts[0], segments=tuple(segments), **joined)
+    return replace(parts[0], segments=tuple(segments), trust=join([part.trust for part in parts]), **joined)
 
 
 def with_central_velocities(trajectory: Trajectory) -> Trajectory:
@@ -197,6 +201,10 @@ def _check_shapes(trajectory: Trajectory) -> None:
         array = getattr(trajectory, name)
         if array is not None and array.shape != (frames, atoms, 3):
             raise DataError(f"{name} should have the shape {(frames, atoms, 3)}, but have {array.shape}")
+    trust = trajectory.trust
+    barred = None if trust is None or trust.error_bars is None else trust.error_bars.shape[1]
+    if trust is not None and (len(trust) != frames or barred not in {None, atoms}):
+        raise DataError(f"{frames} frames of {atoms} atoms came with flags or error bars of others")
     if trajectory.energies is not None and trajectory.energies.shape != (frames,):
         raise DataError(f"energies should have the shape {(frames,)}, but have {trajectory.energies.shape}")
 

@@ -101,6 +101,10 @@ class Frames:
     velocities: Velocities
     accelerations: Float[Tensor, "frames atoms 3"] | None
 
+    def __repr__(self) -> str:
+        forces = "" if self.accelerations is None else ", with forces"
+        return f"Frames({self.system.formula}, {len(self.positions)} frames, dt {self.timestep:.4g} fs{forces})"
+
     @classmethod
     def of(
         cls, trajectory: Trajectory, device: torch.device | None = None, *, velocities_needed: bool = True
@@ -147,6 +151,9 @@ class Window:
     times: Times
     hidden: Curves
     hidden_velocities: Curves
+
+    def __repr__(self) -> str:
+        return f"Window({self.anchors}, {len(self.times)} hidden frames)"
 
 
 def cut(

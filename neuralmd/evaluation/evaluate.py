@@ -36,6 +36,10 @@ class Evaluation:
     methods: Mapping[str, HiddenFrameErrors]
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        maes = ", ".join(f"{name} {errors.mae:.2e}" for name, errors in self.methods.items())
+        return f"Evaluation({self.windows} gaps of {self.gap:.4g} fs, MAE [A]: {maes})"
+
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return {
@@ -68,6 +72,10 @@ class Windows:
     stride: int
     velocity_source: VelocitySource
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        gap = self.stride * self.frames.timestep
+        return f"Windows({len(self.starts)} gaps of {gap:.4g} fs, stride {self.stride}, of {self.source})"
 
 
 def evaluate(

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from neuralmd.data.windows import Frames, cut
 from neuralmd.errors import DataError
-from neuralmd.interpolators.base import Interpolator
+from neuralmd.interpolators.base import Interpolator, Path
+from neuralmd.interpolators.batches import gaps_at_once, in_batches
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def hidden_frame_errors(
     frames: Frames,
     starts: Int[Tensor, " windows"],
     stride: int,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> HiddenFrameErrors:
     """Rebuild the hidden frames of the windows and compare them with the true ones.
@@ -62,7 +63,7 @@ def hidden_frame_errors(
         frames: The fine trajectory.
         starts: First anchor of each window.
         stride: Frames from anchor to anchor.
-        batch_size: Windows rebuilt at once.
+        batch_size: Windows rebuilt at once; none for what is fast and fits into memory.
         advance: Called with the number of windows done.
 
     Raises:
@@ -73,12 +74,18 @@ def hidden_frame_errors(
         raise DataError(f"no window of stride {stride} fits: lower the stride or give more frames")
     dtype = next((parameter.dtype for parameter in interpolator.parameters()), torch.float64)
     errors, bars, seconds = [], [], 0.0
-    for chosen in starts.split(batch_size):
-        window = cut(frames, chosen, stride, dtype, interpolator.context, interpolator.boundary_frames)
+
+    def fill(some: Int[Tensor, " some"]) -> Path:
+        nonlocal seconds
+        window = cut(frames, some, stride, dtype, interpolator.context, interpolator.boundary_frames)
         began = time.perf_counter()
         path = interpolator(window.anchors, window.times)
         seconds += time.perf_counter() - began
-        errors.append((path.positions - window.hidden).double().cpu())
+        return replace(path, positions=path.positions - window.hidden)
+
+    size = batch_size or gaps_at_once(interpolator, frames.system.atoms, stride)
+    for _, path in in_batches(starts, size, fill):
+        errors.append(path.positions.double().cpu())
         if path.error_bars is not None:
             bars.append(path.error_bars.double().cpu())
         if advance is not None:

@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource, concatenate
 from neuralmd.data.windows import cut
 from neuralmd.errors import DataError
 from neuralmd.evaluation.evaluate import Windows
-from neuralmd.interpolators.base import Interpolator
-
-_WINDOWS_AT_ONCE = 64
+from neuralmd.interpolators.base import Interpolator, Path
+from neuralmd.interpolators.batches import gaps_at_once, in_batches
 
 Gaps = Float[Tensor, "step window atoms 3"]
 """A quantity along every gap, both ends included: step 0 is the first anchor's time and step K the second's."""
@@ -71,10 +70,14 @@ def gap_paths(method: Interpolator, windows: Windows, advance: Callable[[int], N
         raise DataError(f"no window of stride {windows.stride} fits: lower the stride or give more frames")
     dtype = next((parameter.dtype for parameter in method.parameters()), torch.float64)
     positions, velocities, done = [], [], 0
-    for chosen in windows.starts.split(_WINDOWS_AT_ONCE):
-        window = cut(windows.frames, chosen, windows.stride, dtype, method.context, method.boundary_frames)
+
+    def fill(some: Int[Tensor, " some"]) -> Path:
+        window = cut(windows.frames, some, windows.stride, dtype, method.context, method.boundary_frames)
         ends = torch.tensor([0.0, window.anchors.gap], dtype=dtype, device=window.times.device)
-        path = method(window.anchors, torch.cat((ends[:1], window.times, ends[1:])))
+        return method(window.anchors, torch.cat((ends[:1], window.times, ends[1:])))
+
+    size = gaps_at_once(method, windows.frames.system.atoms, windows.stride)
+    for chosen, path in in_batches(windows.starts, size, fill):
         positions.append(path.positions.double().cpu())
         velocities.append(path.velocities.double().cpu())
         done += len(chosen)

@@ -27,6 +27,9 @@ class Field(nn.Module, ABC):
     learns_velocity: bool = False
     """Whether dx/dt is learned and may differ from v. Velocity Verlet needs a field for which it is v."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({sum(each.numel() for each in self.parameters())} parameters)"
+
     def calibrate(self, statistics: MotionStatistics) -> None:
         """Take the training part's statistics as the units of what the network reads and gives.
 

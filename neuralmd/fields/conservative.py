@@ -33,7 +33,7 @@ class ConservativeField(Field):
         unit: e [eV]; 1 before a calibration.
 
     Args:
-        system: The molecule. The cost grows as the square of its number of atoms.
+        system: The atoms, and their cell if it is periodic.
         channels: Features of each degree.
         l_max: Highest degree of features and harmonics.
         layers: Number of interactions.
@@ -41,7 +41,7 @@ class ConservativeField(Field):
         radial: The radial part of the messages.
 
     Raises:
-        DataError: If the system is periodic.
+        DataError: If the system is periodic and its cell has no volume.
 
     Reference:
         Batzner et al., E(3)-equivariant graph neural networks for data-efficient and accurate interatomic potentials,

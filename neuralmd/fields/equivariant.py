@@ -22,7 +22,7 @@ class EquivariantField(Field):
     the centre of mass. The field does not depend on velocities, so it is time-reversible.
 
     Args:
-        system: The molecule. The cost grows as the square of its number of atoms.
+        system: The atoms, and their cell if it is periodic.
         channels: Features of each degree.
         l_max: Highest degree of features and harmonics.
         layers: Number of interactions.
@@ -31,7 +31,7 @@ class EquivariantField(Field):
         zero_net_force: Whether the centre of mass is left alone.
 
     Raises:
-        DataError: If the system is periodic.
+        DataError: If the system is periodic and its cell has no volume.
 
     Reference:
         Batzner et al., E(3)-equivariant graph neural networks for data-efficient and accurate interatomic potentials,

@@ -44,15 +44,15 @@ def harmonics_from_monomials(l_max: int, degree: int) -> Float[Tensor, "harmonic
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Every atom as seen from every other.
+    """Atoms as seen from other atoms.
 
     Attributes:
         distances: r_ij [A]; 1 for an atom and itself.
         directions: `monomials` of (x_j - x_i) / r_ij; zero for an atom and itself.
     """
 
-    distances: Float[Tensor, "batch atoms atoms"]
-    directions: Float[Tensor, "batch atoms monomials atoms"]
+    distances: Float[Tensor, "batch centres neighbours"]
+    directions: Float[Tensor, "batch centres monomials neighbours"]
 
 
 class PairGeometry(nn.Module):

@@ -1,4 +1,4 @@
-"""`EquivariantNetwork`: E(3)-equivariant message passing over all pairs of atoms, shared by several fields."""
+"""`EquivariantNetwork`: E(3)-equivariant message passing between atoms within a cutoff, shared by several fields."""
 
 from __future__ import annotations
 
@@ -6,72 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuralmd.errors import DataError
+from neuralmd.fields.compiled import CompiledNetwork
 from neuralmd.fields.geometry import PairGeometry
+from neuralmd.fields.interaction import Interaction
+from neuralmd.fields.listed import ListedPairs
+from neuralmd.fields.neighbour_list import Neighbours, typical_neighbours
 from neuralmd.fields.radial import RADIAL, RadialNetworks, RadialSettings
-from neuralmd.fields.tensor_product import Coupling, Features, TensorPath, aggregate, allowed_paths
+from neuralmd.fields.tensor_product import Coupling, Features
 from neuralmd.system import Positions, System
 
 _PAIRS_AT_ONCE = 4096
 """Pairs of atoms that each thread takes at once where no gradient is wanted: more than that leave its cache."""
 
-
-class Gate(nn.Module):
-    """SiLU on scalars; features of higher degree are multiplied by the sigmoid of a scalar of their own."""
-
-    def __init__(self, channels: int, l_max: int) -> None:
-        super().__init__()
-        self.gates = nn.Linear(channels, l_max * channels) if l_max > 0 else None
-
-    def forward(self, features: Features) -> Features:
-        """Gated features of the same degrees."""
-        scalars = features[0]
-        if self.gates is None:
-            return [nn.functional.silu(scalars)]
-        opened = torch.sigmoid(self.gates(scalars)).chunk(len(features) - 1, dim=-1)
-        return [nn.functional.silu(scalars)] + [x * gate for x, gate in zip(features[1:], opened, strict=True)]
-
-
-class Interaction(nn.Module):
-    """One layer: tensor-product messages, a linear mix of the channels, a self-connection and a gate.
-
-    x_i' = gate( L( sum_j R(r_ij) (x) Y(r_ij) (x) x_j / sqrt(atoms) ) + S x_i )
-    """
-
-    def __init__(self, channels: int, l_in: int, l_harmonics: int, l_out: int) -> None:
-        super().__init__()
-        self.paths = paths = allowed_paths(l_in, l_harmonics, l_out)
-        self.l_out = l_out
-        fan_in = [sum(path.output == degree for path in paths) for degree in range(l_out + 1)]
-        self.mix = nn.ParameterList(
-            nn.Parameter(torch.randn(count * channels, channels) / (count * channels) ** 0.5) for count in fan_in
-        )
-        self.keep = nn.ParameterList(
-            nn.Parameter(torch.randn(channels, channels) / channels**0.5) for _ in range(min(l_in, l_out) + 1)
-        )
-        self.gate = Gate(channels, l_out)
-
-    def forward(
-        self,
-        features: Features,
-        couplings: dict[TensorPath, Float[Tensor, "centres _ _"]],
-        weights: list[Float[Tensor, "batch atoms 1 atoms channels"]],
-    ) -> Features:
-        """The features after this layer, from G and R of each path."""
-        shape = weights[0].shape[:2]
-        messages: list[list[Tensor]] = [[] for _ in range(self.l_out + 1)]
-        for path, weight in zip(self.paths, weights, strict=True):
-            messages[path.output].append(aggregate(couplings[path], weight, features[path.feature]))
-        mixed = [
-            (torch.cat(parts, dim=-1)[:, : 2 * degree + 1] @ mix).unflatten(0, shape).transpose(1, 2)
-            for degree, (parts, mix) in enumerate(zip(messages, self.mix, strict=True))
-        ]
-        for degree, keep in enumerate(self.keep):
-            mixed[degree] = mixed[degree] + features[degree] @ keep
-        return [each.contiguous() for each in self.gate(mixed)]
+_FEW_ATOMS = 100
+"""A molecule of so many atoms is computed faster without a list."""
 
 
 @dataclass(frozen=True)
@@ -128,31 +80,33 @@ class EquivariantNetwork(nn.Module):
     h = x^(layers),  x^(k+1) = Interaction(x^(k), positions)
 
     Invariant to translations; equivariant to rotations, reflections and the exchange of like atoms, as the features
-    that come in are.
+    that come in are. In a periodic cell, an atom sees every image of its neighbours within the cutoff.
 
     Args:
-        system: The molecule. The cost grows as the square of its number of atoms.
+        system: The atoms, and their cell if it is periodic.
         settings: Its size.
         degrees: What comes in and what goes out.
 
     Raises:
-        DataError: If the system is periodic.
+        DataError: If the system is periodic and its cell has no volume.
 
     Reference:
         Batzner et al., E(3)-equivariant graph neural networks for data-efficient and accurate interatomic potentials,
         Nat. Commun. 13, 2453 (2022); Geiger & Smidt, e3nn (2022), arXiv:2207.09453.
     """
 
+    species: Tensor
+    geometry: PairGeometry | None
+    coupling: Coupling | None
+    listed: ListedPairs | None
+    compiled: CompiledNetwork | None
+
     def __init__(self, system: System, settings: NetworkSettings, degrees: Degrees) -> None:
         super().__init__()
-        if system.pbc.any():
-            raise DataError("the equivariant fields take molecules without a periodic cell, but this system has one")
         channels, l_max, layers = settings.channels, settings.l_max, settings.layers
         elements, species = np.unique(system.atomic_numbers, return_inverse=True)
-        index = torch.as_tensor(species)
-        pairs = index[:, None] * len(elements) + index
-        degree = max(l_max, 2)
-        self.geometry = PairGeometry(system.atoms, degree)
+        self.register_buffer("species", torch.as_tensor(species), persistent=False)
+        self._system, self._elements, self._degree = system, len(elements), max(l_max, 2)
         interactions = [
             Interaction(
                 channels,
@@ -163,13 +117,48 @@ class EquivariantNetwork(nn.Module):
             for layer in range(layers)
         ]
         self.interactions = nn.ModuleList(interactions)
-        paths = [len(each.paths) for each in interactions]
-        self.radials = RadialNetworks(settings.radial, settings.cutoff, pairs, paths, channels)
-        every = sorted({path for each in interactions for path in each.paths})
-        self.coupling = Coupling(every, system.atoms, degree)
+        self._paths = [each.paths for each in interactions]
+        count = [len(each) for each in self._paths]
+        pairs = self._element_pairs(torch.arange(len(elements)))
+        self.radials = RadialNetworks(settings.radial, settings.cutoff, pairs, count, channels)
+        self.compiled = None
+        self.use("auto")
+
+    def use(self, neighbours: Neighbours) -> None:
+        """Find neighbours in another way from now on. Weights stay, and results but for rounding.
+
+        Args:
+            neighbours: `all_pairs` computes every pair of a molecule, within the cutoff or not: best for a small one.
+                `list` keeps a neighbour list, so that the cost grows with the number of atoms and not with its square,
+                and takes periodic cells. `auto` is `list` for a periodic system and for one of more than 100 atoms.
+
+        Raises:
+            DataError: If all pairs of a periodic system are asked for.
+        """
+        periodic = bool(self._system.pbc.any())
+        if periodic and neighbours == "all_pairs":
+            raise DataError("a periodic system has no end of pairs: take neighbours=list or auto, or drop the cell")
+        listed = neighbours == "list" or (neighbours == "auto" and (periodic or self._system.atoms > _FEW_ATOMS))
+        usual = typical_neighbours(self._system, self.radials.cutoff)
+        self.geometry = None if listed else PairGeometry(self._system.atoms, self._degree)
+        every = sorted({path for paths in self._paths for path in paths})
+        self.coupling = None if listed else Coupling(every, usual, self._degree)
+        couplings = [Coupling(paths, usual, self._degree) for paths in self._paths] if listed else []
+        self.listed = ListedPairs(self._system, self.radials.cutoff, couplings, self._degree) if listed else None
+        if self.listed is not None:
+            self.listed.to(self.species.device)
+        of_pairs = torch.arange(self._elements, device=self.species.device) if listed else self.species
+        self.radials.pairs = self._element_pairs(of_pairs)
+        if self.radials.table is not None:
+            self.radials.tabulate()
 
     def forward(self, positions: Positions, features: Features) -> Features:
         """The features of all atoms after the last interaction."""
+        if self.listed is not None:
+            return self.listed(self.interactions, self.radials, positions, features)
+        compiled, coupling = self.compiled, self.coupling
+        if compiled is not None and coupling is not None and compiled.takes(self.radials, positions, features):
+            return compiled(self.interactions, self.radials, coupling, positions, features)
         at_once = max(1, _PAIRS_AT_ONCE * torch.get_num_threads() // positions.shape[1] ** 2)
         wanted = torch.is_grad_enabled() and any(each.requires_grad for each in (positions, *features))
         if wanted or positions.device.type != "cpu" or len(positions) <= at_once:
@@ -179,8 +168,14 @@ class EquivariantNetwork(nn.Module):
         return [torch.cat(part) for part in zip(*parts, strict=True)]
 
     def _layers(self, positions: Positions, features: Features) -> Features:
+        if self.geometry is None or self.coupling is None:
+            raise ValueError("all pairs are not in use")
         pairs = self.geometry(positions)
         couplings = self.coupling(pairs.directions)
         for interaction, weights in zip(self.interactions, self.radials(pairs.distances), strict=True):
             features = interaction(features, couplings, weights)
         return features
+
+    def _element_pairs(self, species: Int[Tensor, " some"]) -> Int[Tensor, "some some"]:
+        """For each pair of the given species, the row of its two elements in the element-pair table."""
+        return species[:, None] * self._elements + species

@@ -166,13 +166,27 @@ class RadialNetworks(nn.Module):
     def forward(
         self, distances: Float[Tensor, "batch atoms atoms"]
     ) -> list[list[Float[Tensor, "batch atoms 1 atoms channels"]]]:
-        """R of each path of each layer at the distances [A]."""
+        """R of each path of each layer at the distances [A] of all pairs of atoms."""
         if self.table is not None:
             found = iter(self.table(distances))
             return [list(islice(found, count)) for count in self.paths]
         between = distances.unsqueeze(2)
         basis, cutoff = self.basis(between), smooth_cutoff(between, self.cutoff).unsqueeze(-1)
         return [network(basis, cutoff, self.pairs.unsqueeze(1)) for network in self.networks]
+
+    def layer(
+        self,
+        index: int,
+        distances: Float[Tensor, "batch centres neighbours"],
+        pairs: Int[Tensor, "batch centres neighbours"],
+    ) -> list[Float[Tensor, "batch centres 1 neighbours channels"]]:
+        """R of each path of one layer at the distances [A] of pairs, given by their rows in the element-pair table."""
+        if self.table is not None:
+            before = sum(self.paths[:index])
+            return list(self.table.some(distances, pairs, slice(before, before + self.paths[index])))
+        between = distances.unsqueeze(2)
+        basis, cutoff = self.basis(between), smooth_cutoff(between, self.cutoff).unsqueeze(-1)
+        return self.networks[index](basis, cutoff, pairs.unsqueeze(2))
 
 
 def _tabulate_anew(networks: RadialNetworks, _keys: object) -> None:

@@ -69,19 +69,48 @@ class RadialTable(nn.Module):
     def forward(
         self, distances: Float[Tensor, "batch atoms atoms"]
     ) -> tuple[Float[Tensor, "batch atoms 1 atoms channels"], ...]:
-        """R of each path at the distances [A]."""
+        """R of each path at the distances [A] of all pairs of atoms."""
+        return self._read(distances, self.rows, self.starts).unbind(0)
+
+    def some(
+        self,
+        distances: Float[Tensor, "batch centres neighbours"],
+        pairs: Int[Tensor, "batch centres neighbours"],
+        paths: slice,
+    ) -> tuple[Float[Tensor, "batch centres 1 neighbours channels"], ...]:
+        """R of some of the paths at the distances [A] of other pairs, given by the index of their two elements."""
+        rows = (pairs * self.knots)[..., None] + torch.arange(4, device=pairs.device)
+        return self._read(distances, rows, self.starts[paths]).unbind(0)
+
+    def coefficients(self) -> Float[Tensor, "rows paths channels"]:
+        """c_n of all paths side by side, in double precision: a row for each pair of elements and each knot."""
+        exact = self._coefficients.like(torch.zeros((), dtype=torch.float64))
+        return exact.unflatten(0, (len(self.starts), -1)).transpose(0, 1).contiguous()
+
+    def polynomials(self) -> Float[Tensor, "powers 4"]:
+        """The weights of the four coefficients of an interval, as polynomials of the place in it."""
+        return self._polynomials.like(torch.zeros((), dtype=torch.float64))
+
+    def _read(
+        self,
+        distances: Float[Tensor, "batch centres neighbours"],
+        rows: Int[Tensor, "... centres neighbours 4"],
+        starts: Int[Tensor, "paths 1"],
+    ) -> Float[Tensor, "paths batch centres 1 neighbours channels"]:
         along = (distances * (1.0 / self.spacing)).clamp(max=self.knots - 4)
         # What is not a number becomes some integer: keep it inside the table.
         interval = along.detach().long().clamp(0, self.knots - 4)
         place = along - interval
         square = place * place
         powers = torch.stack((torch.ones_like(place), place, square, square * place), dim=-1)
-        weights = (powers @ self._polynomials.like(distances)).flatten().expand(len(self.starts), -1)
-        rows = (interval.unsqueeze(-1) + self.rows).flatten() + self.starts
+        weights = (powers @ self._polynomials.like(distances)).flatten().expand(len(starts), -1)
         found = nn.functional.embedding_bag(
-            rows.view(-1, 4), self._coefficients.like(distances), mode="sum", per_sample_weights=weights.reshape(-1, 4)
+            ((interval.unsqueeze(-1) + rows).flatten() + starts).view(-1, 4),
+            self._coefficients.like(distances),
+            mode="sum",
+            per_sample_weights=weights.reshape(-1, 4),
         )
-        return found.view(-1, *distances.shape[:2], 1, distances.shape[2], found.shape[-1]).unbind(0)
+        return found.view(-1, *distances.shape[:2], 1, distances.shape[2], found.shape[-1])
 
 
 def _fit(

@@ -46,26 +46,26 @@ def allowed_paths(feature_l_max: int, harmonic_l_max: int, output_l_max: int) ->
 class Coupling(nn.Module):
     """Fold the directions of all pairs with the spherical harmonics and Clebsch-Gordan coefficients of every path.
 
-    G_ij[m3, m1] = sqrt(2 l3 + 1) sum_m2 C[m1, m2, m3] Y_l2,m2(u_ij) / sqrt(atoms),  G_ii = 0
+    G_ij[m3, m1] = sqrt(2 l3 + 1) sum_m2 C[m1, m2, m3] Y_l2,m2(u_ij) / sqrt(neighbours),  G_ii = 0
 
     The first factor is e3nn's normalisation of `irrep_normalization="component"`; the last keeps a sum over neighbours
     of order one.
 
     Args:
         paths: What is wanted.
-        atoms: Number of atoms.
+        neighbours: How many an atom has, about.
         degree: Of the monomials of `PairGeometry`.
     """
 
-    def __init__(self, paths: Sequence[TensorPath], atoms: int, degree: int) -> None:
+    def __init__(self, paths: Sequence[TensorPath], neighbours: float, degree: int) -> None:
         super().__init__()
-        self.paths = tuple(paths)
-        harmonics = harmonics_from_monomials(max(path.harmonic for path in self.paths), degree) / atoms**0.5
+        self.paths, self.neighbours = tuple(paths), neighbours
+        harmonics = harmonics_from_monomials(max(path.harmonic for path in self.paths), degree) / neighbours**0.5
         self._coefficients = Constant(torch.cat([_coefficients(path, harmonics) for path in self.paths]))
 
     def forward(
-        self, directions: Float[Tensor, "batch atoms monomials atoms"]
-    ) -> dict[TensorPath, Float[Tensor, "centres _ _"]]:
+        self, directions: Float[Tensor, "batch centres monomials neighbours"]
+    ) -> dict[TensorPath, Float[Tensor, "all_centres _ _"]]:
         """G of each path, m3 by (m1, neighbour) for every centre of the batch, as the matrix product wants it."""
         coefficients, by_centre = self._coefficients.like(directions), directions.flatten(0, 1)
         folded = torch.bmm(coefficients.expand(len(by_centre), -1, -1), by_centre)
@@ -91,12 +91,17 @@ def _coefficients(path: TensorPath, harmonics: Float[Tensor, "harmonics monomial
 
 def aggregate(
     coupling: Float[Tensor, "centres rows _"],
-    weights: Float[Tensor, "batch atoms 1 atoms channels"],
-    features: Float[Tensor, "batch m1 atoms channels"],
+    weights: Float[Tensor, "batch atoms 1 neighbours channels"],
+    seen: Float[Tensor, "batch _ m1 neighbours channels"],
 ) -> Float[Tensor, "centres rows channels"]:
     """Sum one path's messages over the neighbours of each atom.
 
     A_i[m3, c] = sum_j sum_m1 G_ij[m3, m1] R_ij[c] x_j[m1, c]
+
+    Args:
+        coupling: G of each atom.
+        weights: R.
+        seen: x_j, for each atom the features of its neighbours; the same for all where every atom sees the same.
     """
-    weighted = weights * features.unsqueeze(1)
+    weighted = weights * seen
     return torch.bmm(coupling, weighted.reshape(len(coupling), -1, weighted.shape[-1]))

@@ -28,7 +28,7 @@ class VelocityDependentField(Field):
         speed: s_v, the typical velocity of each atom [A/fs]; 1 before a calibration.
 
     Args:
-        system: The molecule. The cost grows as the square of its number of atoms.
+        system: The atoms, and their cell if it is periodic.
         channels: Features of each degree.
         l_max: Highest degree of features and harmonics.
         layers: Number of interactions.
@@ -37,7 +37,7 @@ class VelocityDependentField(Field):
         zero_net_force: Whether the centre of mass is left alone.
 
     Raises:
-        DataError: If the system is periodic.
+        DataError: If the system is periodic and its cell has no volume.
     """
 
     depends_on_velocity = True

@@ -16,6 +16,23 @@ from neuralmd.system import Curves, Times
 
 
 @dataclass(frozen=True, eq=False)
+class Friction:
+    """The friction of a global thermostat along a gap, as it was inferred: dv/dt = f(x) - gamma(t) v.
+
+    v <- v (1 - gamma_j h) at the beginning t_j of each time step h; a negative gamma heats.
+
+    Attributes:
+        times: t_j after the first anchor [fs].
+        rate: gamma_j [1/fs].
+        spread: Its posterior standard deviation [1/fs].
+    """
+
+    times: Times
+    rate: Float[Tensor, "step batch"]
+    spread: Float[Tensor, "step batch"]
+
+
+@dataclass(frozen=True, eq=False)
 class Path:
     """What an interpolator gives: states at the times asked for.
 
@@ -25,12 +42,22 @@ class Path:
         accelerations: d^2x/dt^2 of the same curve [A/fs^2]; none where they did not come for nothing.
         error_bars: Half-width of the interval that each component of an atom's position lies in with the probability
             that the interpolator was calibrated for [A]; none without a calibration.
+        frame_error_bars: What the root mean square error over all components of a frame is below with that
+            probability [A].
+        friction: The friction of a global thermostat, where the interpolator infers it.
     """
 
     positions: Curves
     velocities: Curves
     accelerations: Curves | None = None
     error_bars: Float[Tensor, "time batch atoms"] | None = None
+    frame_error_bars: Float[Tensor, "time batch"] | None = None
+    friction: Friction | None = None
+
+    def __repr__(self) -> str:
+        times, batch, atoms, _ = self.positions.shape
+        bars = "" if self.error_bars is None else ", with error bars"
+        return f"Path({times} times, batch {batch}, {atoms} atoms{bars})"
 
 
 class Interpolator(nn.Module, ABC):
@@ -52,6 +79,9 @@ class Interpolator(nn.Module, ABC):
     needs_forces: ClassVar[bool] = False
     """Whether it reads the anchors' accelerations."""
 
+    at_once: int | None = None
+    """Gaps that are filled at once, if somebody has chosen; see `neuralmd.interpolators.batches.gaps_at_once`."""
+
     @abstractmethod
     def forward(self, anchors: Anchors, times: Times) -> Path:
         """The path at the given times [fs] after the first anchor.
@@ -64,6 +94,14 @@ class Interpolator(nn.Module, ABC):
     def remark(self, gap: float) -> str | None:
         """What a user should know before gaps of this length [fs] are filled; none if there is nothing to say."""
         del gap
+
+    def error_bar_level(self, gap: float) -> float | None:
+        """Probability that error bars of gaps of this length [fs] are for; none if such gaps get no error bars."""
+        del gap
+
+    def for_inferred_velocities(self) -> Interpolator:
+        """The same method without what holds only where the anchors' velocities are known, as are its error bars."""
+        return self
 
 
 def check_times(times: Times, gap: float) -> None:

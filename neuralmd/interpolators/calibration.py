@@ -1,15 +1,46 @@
-"""Calibration of a bidirectional neural ODE's error bars on windows whose hidden frames are known."""
+"""What is fitted to windows whose hidden frames are known, after a training: the correction, then the error bars."""
 
 from __future__ import annotations
 
 import torch
 
 from neuralmd.data.windows import Frames, Part, cut
+from neuralmd.errors import DataError
+from neuralmd.interpolators.base import Path
+from neuralmd.interpolators.batches import gaps_at_once
 from neuralmd.interpolators.bidirectional import BidirectionalODE
+from neuralmd.interpolators.correction import NormalEquations
 from neuralmd.interpolators.error_bars import Residuals
 
+_FITTED_WINDOWS = 1024
 _WINDOWS = 1024
-_WINDOWS_AT_ONCE = 64
+
+
+@torch.no_grad()
+def fit_correction(model: BidirectionalODE, frames: Frames, part: Part) -> None:
+    """Fit the correction of a model, if it has one, to windows of the training part, by least squares.
+
+    Raises:
+        DataError: If the part has no window of a gap that is to be fitted.
+        SolverError: If an ODE cannot be solved.
+    """
+    if model.correction is None:
+        return
+    dtype = model.correction.coefficients.dtype
+    for index, gap in enumerate(model.correction.gaps.tolist()):
+        stride = round(gap / frames.timestep)
+        starts = part.starts(stride)
+        if len(starts) == 0:
+            raise DataError(f"the training part has no window of stride {stride} to fit the correction to")
+        chosen = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _FITTED_WINDOWS)).long()]
+        equations = NormalEquations(model.correction, index, frames.timestep)
+        for some in chosen.split(gaps_at_once(model, frames.system.atoms, stride)):
+            window = cut(frames, some, stride, dtype)
+            found = model.uncorrected(window.anchors, window.times)
+            if found.for_correction is not None:
+                missing = Path(window.hidden - found.path.positions, window.hidden_velocities - found.path.velocities)
+                equations.add(found.for_correction, model.accelerations(found.both), missing)
+        equations.solve()
 
 
 @torch.no_grad()
@@ -39,7 +70,7 @@ def calibrate_error_bars(model: BidirectionalODE, frames: Frames, part: Part) ->
                 continue
             chosen = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _WINDOWS)).long()]
             errors, apart = [], []
-            for some in chosen.split(_WINDOWS_AT_ONCE):
+            for some in chosen.split(gaps_at_once(model, frames.system.atoms, stride)):
                 window = cut(frames, some, stride, dtype)
                 forward, backward = model.solutions(window.anchors, window.times)
                 errors.append(model(window.anchors, window.times).positions - window.hidden)

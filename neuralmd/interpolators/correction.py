@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuralmd.errors import DataError
@@ -19,6 +20,9 @@ PROBES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 _SAME_GAP: Final = 1e-3
 """Part of a gap by which it may differ from one that was fitted."""
+
+_VELOCITY_WEIGHT: Final = 0.3
+"""Weight of an error of velocity, times the time from frame to frame, against one of position."""
 
 _RIDGE: Final = 1e-9
 """Part of the mean diagonal that is added to the normal equations, so that they can always be solved."""
@@ -173,37 +177,48 @@ def _mean(forward: Path, backward: Path) -> Curves:
 class NormalEquations:
     """The least-squares problem of a correction's coefficients, gathered batch by batch.
 
-    min_C sum |delta(t; C) - r(t)|^2 over hidden frames, atoms of an element and components
+    min_C sum |delta(t; C) - r(t)|^2 + (0.3 h)^2 |d delta/dt (t; C) - dr/dt (t)|^2 over hidden frames, atoms of an
+    element and components, where h is the time from frame to frame
+
+    The second term decides what positions leave open: in a short gap there are as many polynomials as hidden frames,
+    and a path that is right at each frame could be anything between. It weighs less than the first, since stored
+    velocities jump at a thermostat's kicks, where the path's do not.
 
     Args:
         correction: Whose coefficients are sought.
         index: For which of its gaps.
+        timestep: h [fs].
     """
 
-    def __init__(self, correction: MismatchCorrection, index: int) -> None:
-        self._correction, self._index = correction, index
+    def __init__(self, correction: MismatchCorrection, index: int, timestep: float) -> None:
+        self._correction, self._index, self._time = correction, index, _VELOCITY_WEIGHT * timestep
         elements, features, terms = correction.coefficients[index].shape
         size = features * terms
         device = correction.coefficients.device
         self._matrix = torch.zeros(elements, size, size, dtype=torch.float64, device=device)
         self._right = torch.zeros(elements, size, dtype=torch.float64, device=device)
 
-    def add(self, solutions: Solutions, residual: Curves) -> None:
+    def add(self, solutions: Solutions, accelerations: tuple[Curves, Curves], residual: Path) -> None:
         """Take more windows into account.
 
         Args:
             solutions: Forward and backward.
-            residual: r, the true positions less the blend [A].
+            accelerations: dv/dt along both [A/fs^2].
+            residual: r and dr/dt, the true positions and velocities less the blend's.
         """
-        shapes = self._correction.shapes(solutions.s.to(residual)).value.double()
-        # Only dF/dt needs accelerations, and the fit is to positions.
-        none = torch.zeros_like(residual)
-        features = self._correction.features(solutions, (none, none)).value.double()
+        shapes = self._correction.shapes(solutions.s.to(residual.positions))
+        features = self._correction.features(solutions, accelerations)
+        slopes = shapes.rate * (self._time / solutions.gap)
         for element in range(len(self._matrix)):
             atoms = self._correction.species == element
-            columns = torch.einsum("nt,ftbac->fntbac", shapes, features[..., atoms, :]).flatten(2).flatten(0, 1)
-            self._matrix[element] += columns @ columns.T
-            self._right[element] += columns @ residual[..., atoms, :].double().flatten()
+            values, rates = features.value[..., atoms, :], self._time * features.rate[..., atoms, :]
+            self._take(element, _columns(shapes.value, values), residual.positions[..., atoms, :])
+            columns = _columns(shapes.value, rates) + _columns(slopes, values)
+            self._take(element, columns, self._time * residual.velocities[..., atoms, :])
+
+    def _take(self, element: int, columns: Float[Tensor, "unknowns rows"], right: Curves) -> None:
+        self._matrix[element] += columns @ columns.T
+        self._right[element] += columns @ right.double().flatten()
 
     def solve(self) -> None:
         """Give the correction the coefficients of least squares."""
@@ -213,3 +228,10 @@ class NormalEquations:
         found = torch.linalg.solve(self._matrix + ridge, self._right)
         sought = self._correction.coefficients[self._index]
         sought.copy_(found.reshape(sought.shape))
+
+
+def _columns(
+    shapes: Float[Tensor, "terms time"], features: Float[Tensor, "features time batch atoms 3"]
+) -> Float[Tensor, "unknowns rows"]:
+    """What each coefficient brings to each component, one row of the result for each coefficient."""
+    return torch.einsum("nt,ftbac->fntbac", shapes.double(), features.double()).flatten(2).flatten(0, 1)

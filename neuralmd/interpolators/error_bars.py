@@ -47,7 +47,8 @@ class ErrorBars(nn.Module):
     and interpolated linearly in s between them; the bar is zero at both anchors. They belong to the length of the gap.
 
     The coverage holds for windows that are exchangeable with the calibration's: the same molecule and conditions, and
-    anchors whose velocities are known as well. Inferred velocities err more than the bars say.
+    anchors whose velocities are known as well. Inferred velocities err more than the bars say: files whose velocities
+    are inferred get none (`BidirectionalODE.for_inferred_velocities`).
 
     Args:
         system: The molecule.

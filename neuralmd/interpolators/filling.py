@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from neuralmd.data.trajectory import Trajectory
 from neuralmd.data.windows import Frames, cut
-from neuralmd.interpolators.base import Interpolator
+from neuralmd.interpolators.base import Interpolator, Path
+from neuralmd.interpolators.batches import gaps_at_once, in_batches, joined
 
 
 @torch.no_grad()
+def path_through(method: Interpolator, known: Trajectory, gaps: range, stride: int) -> Path:
+    """The path through gaps at the times of their hidden frames. Arguments and errors are those of `fill`."""
+    parameter = next(method.parameters(), torch.zeros((), dtype=torch.float64))
+    frames = Frames.of(known, parameter.device, velocities_needed=method.needs_velocities)
+
+    def through(some: Int[torch.Tensor, " some"]) -> Path:
+        anchors = cut(frames, some, 1, parameter.dtype, method.context).anchors
+        times = torch.arange(1, stride, dtype=parameter.dtype, device=parameter.device) * (anchors.gap / stride)
+        return method(anchors, times)
+
+    size = gaps_at_once(method, known.system.atoms, stride)
+    return joined([path for _, path in in_batches(torch.arange(gaps.start, gaps.stop), size, through)])
+
+
 def fill(method: Interpolator, known: Trajectory, gaps: range, stride: int) -> dict[str, np.ndarray]:
     """The fine frames from the first gap's anchor up to, without it, the last gap's second anchor.
 
@@ -28,20 +43,15 @@ def fill(method: Interpolator, known: Trajectory, gaps: range, stride: int) -> d
         DataError: If the method lacks something.
         SolverError: If an ODE cannot be solved.
     """
-    parameter = next(method.parameters(), torch.zeros((), dtype=torch.float64))
-    frames = Frames.of(known, parameter.device, velocities_needed=method.needs_velocities)
-    starts = torch.arange(gaps.start, gaps.stop)
-    anchors = cut(frames, starts, 1, parameter.dtype, method.context).anchors
-    times = torch.arange(1, stride, dtype=parameter.dtype, device=parameter.device) * (anchors.gap / stride)
-    path = method(anchors, times)
+    path = path_through(method, known, gaps, stride)
     rows = slice(gaps.start, gaps.stop)
-    arrays = {"positions": _weave(known.positions[rows], path.positions)}
+    arrays = {"positions": weave(known.positions[rows], path.positions)}
     if known.velocities is not None:
-        arrays["velocities"] = _weave(known.velocities[rows], path.velocities)
+        arrays["velocities"] = weave(known.velocities[rows], path.velocities)
     return arrays
 
 
-def _weave(
+def weave(
     anchors: Float[np.ndarray, "gaps atoms 3"], hidden: Float[torch.Tensor, "time gaps atoms 3"]
 ) -> Float[np.ndarray, "frames atoms 3"]:
     """Each gap's first anchor followed by its hidden frames."""

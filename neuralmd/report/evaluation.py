@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neuralmd import build
+from neuralmd.data.seen import Seen
 from neuralmd.data.trajectory import VelocitySource
 from neuralmd.data.windows import Frames
 from neuralmd.errors import DataError
 from neuralmd.evaluation.evaluate import Evaluation, Windows, evaluate
 from neuralmd.evaluation.inferred import anchors_of, dynamics_of, with_inferred_velocities
 from neuralmd.evaluation.methods import applicable, directions, splines
+from neuralmd.evaluation.unlike import doubts_of
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.report.plots import plot_error_over_gap, plot_paths
 from neuralmd.runs import TrainedRun, load_run
@@ -33,6 +35,9 @@ class Assessment:
     folder: Path
     methods: Mapping[str, Interpolator]
     windows: Windows
+
+    def __repr__(self) -> str:
+        return f"Assessment({', '.join(self.methods)} on {self.windows})"
 
     @classmethod
     def of(
@@ -57,6 +62,7 @@ class Assessment:
         windows = _windows(trained, None if data is None else Path(data), chosen, device)
         if len(windows.starts) == 0:
             raise DataError(f"{windows.source} is shorter than one window of stride {chosen}: lower the stride")
+        windows = _compared(windows, trained.seen)
         methods = applicable(
             {**splines(), **directions(trained.model)}, forces=windows.frames.accelerations is not None
         )
@@ -107,6 +113,14 @@ class Assessment:
         plot_paths(self.methods, self.windows, figures[0])
         plot_error_over_gap(result, figures[1])
         return figures
+
+
+def _compared(windows: Windows, seen: Seen | None) -> Windows:
+    """The same with a note if some are unlike the training data."""
+    doubts = None if seen is None else doubts_of(windows, seen)
+    if seen is None or doubts is None or not doubts.strange:
+        return windows
+    return replace(windows, notes=(*windows.notes, doubts.about_training(seen)))
 
 
 def _windows(trained: TrainedRun, data: Path | None, stride: int, device: str) -> Windows:

@@ -106,10 +106,22 @@ def unpack_system(packed: object, path: Path) -> System:
 
 
 def require_same_atoms(trained: System, given: System, where: Path) -> None:
-    """Raise CheckpointError unless a file holds the molecule that a model was trained on, atom by atom."""
+    """Raise CheckpointError unless a file holds what a model was trained on, atom by atom, and in the same cell."""
     if not trained.same_atoms(given):
         order = " in another order" if sorted(trained.symbols) == sorted(given.symbols) else ""
         raise CheckpointError(
             f"{where}: the model was trained on {trained.formula} ({trained.atoms} atoms), but the file holds "
             f"{given.formula} ({given.atoms} atoms){order}; take a run of this molecule"
         )
+    if not trained.same_cell(given):
+        remedy = "take a run of this cell" if trained.pbc.any() else "take --drop-cell if it is a single molecule"
+        raise CheckpointError(
+            f"{where}: the model was trained {_in_cell(trained)}, but the file is {_in_cell(given)}; {remedy}"
+        )
+
+
+def _in_cell(system: System) -> str:
+    if not system.pbc.any():
+        return "without a cell"
+    lengths = " x ".join(f"{length:.6g}" for length in np.linalg.norm(system.cell[system.pbc], axis=1))
+    return f"in a cell of {lengths} A, periodic along {int(system.pbc.sum())} of 3 vectors"

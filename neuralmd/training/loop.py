@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from neuralmd.errors import CheckpointError, SolverError
+from neuralmd.errors import CheckpointError, ConfigError, SolverError
 from neuralmd.training.checkpoint import load, load_weights, save
+from neuralmd.training.processes import Processes
 from neuralmd.training.schedule import Budget, Stage, locate
 from neuralmd.training.tracking import Tracker
 
@@ -71,7 +71,7 @@ class Progress:
     skipped: int = 0
 
 
-def _leave(model: nn.Module) -> None:
+def leave(model: nn.Module) -> None:
     """Do nothing to the model."""
 
 
@@ -80,14 +80,14 @@ class Loop:
     """One training of one model.
 
     Attributes:
-        model: What learns; float32 on the device of `fabric`.
+        model: What learns; float32 on the device of `processes`.
         stages: What is minimised, in order; their shares sum to 1.
         budget: When it ends.
         settings: How it goes.
         validate: Errors of a model on the validation part; the entry `validation/mae_A` [A] ranks checkpoints.
         identity: What MODEL shall say beside the weights: configuration, system.
         folder: Where the checkpoints go.
-        fabric: Device and precision.
+        processes: Who learns: this process, or several that share each batch and are at the same step.
         polish: What is done to the averaged model when the budget is spent, before the last validation.
     """
 
@@ -98,43 +98,57 @@ class Loop:
     validate: Callable[[nn.Module], Mapping[str, float]]
     identity: Mapping[str, object]
     folder: Path
-    fabric: Fabric
-    polish: Callable[[nn.Module], None] = _leave
+    processes: Processes
+    polish: Callable[[nn.Module], None] = leave
     at: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.settings.seed)
         self.average = AveragedModel(self.model, multi_avg_fn=_moving_average(self.settings.ema_decay))
         self.optimizer = self._new_optimizer()
+        smallest, count = min(stage.objective.batch_size for stage in self.stages), self.processes.count
+        if smallest < count:
+            raise ConfigError(
+                f"a batch of {smallest} cannot be shared by {count} processes: raise batch_size in training.stages, "
+                f"which counts the members of the whole batch, or start no more than {smallest}"
+            )
 
-    def fit(self, tracker: Tracker, advance: Callable[[int], None] | None = None) -> Progress:
+    def fit(self, tracker: Tracker | None, advance: Callable[[int], None] | None = None) -> Progress:
         """Train until the budget is spent or validation no longer improves.
 
         Args:
-            tracker: Takes the metrics.
+            tracker: Takes the metrics; none in a process that is not the first, which only learns.
             advance: Called with the thousandths of the budget that are spent.
+
+        Returns:
+            Where the training is; in a process that is not the first, as of the last step.
 
         Raises:
             SolverError: If the loss stays non-finite.
             CheckpointError: If a checkpoint cannot be written.
+            ProcessError: If another process is gone.
         """
+        for module in (self.model, self.average):
+            self.processes.equalise(module)
         began = self.budget.clock() - self.at.seconds
-        objective, optimizer = self.fabric.setup(self.stages[self.at.stage].objective, self.optimizer)
+        optimizer = self.processes.fabric.setup_optimizers(self.optimizer)
         losses: list[Tensor] = []
         try:
             while not self._finished():
                 stage, done = locate(self.stages, self._spent())
                 if stage != self.at.stage:
                     self.at.stage, self.optimizer = stage, self._new_optimizer()
-                    objective, optimizer = self.fabric.setup(self.stages[stage].objective, self.optimizer)
-                losses.append(self._step(objective, optimizer, done))
+                    optimizer = self.processes.fabric.setup_optimizers(self.optimizer)
+                losses.append(self._step(optimizer, done, began))
                 self.at.step += 1
-                self.at.seconds = self.budget.clock() - began
                 self._report(losses, tracker, advance)
                 self._checkpoint(tracker)
         except KeyboardInterrupt:
-            self._save_last()
+            if tracker is not None:
+                self._save_last()
             raise
+        if tracker is None:
+            return self.at
         self.polish(self.average.module)
         self.at.seconds = self.budget.clock() - began
         self._validate(tracker)
@@ -149,7 +163,14 @@ class Loop:
             CheckpointError: If there is none, or it is of another model or another number of stages.
         """
         path = self.folder / LAST
-        content = load(path)
+        with self.processes.together():
+            content = load(path) if self.processes.is_first else {}
+        content = self.processes.of_first(content)
+        with self.processes.together():
+            self._restore(content, path)
+
+    def _restore(self, content: Mapping[str, object], path: Path) -> None:
+        """Take a checkpoint's state."""
         try:
             self.at = Progress(**content["progress"])  # pyright: ignore[reportCallIssue]
             load_weights(self.model, content["model"], path)
@@ -161,44 +182,51 @@ class Loop:
         if self.at.stage >= len(self.stages):
             raise CheckpointError(f"{path}: is at stage {self.at.stage}, but there are {len(self.stages)}")
 
-    def _step(self, objective: Any, optimizer: Any, done: float) -> Tensor:
-        """One optimizer step; `objective` and `optimizer` are Fabric's wrappers."""
+    def _step(self, optimizer: Any, done: float, began: float) -> Tensor:
+        """One step of an optimizer in Fabric's wrapper; the loss is that of the whole batch."""
         stage = self.stages[self.at.stage]
+        objective = stage.objective
         for group in optimizer.param_groups:
             group["lr"] = stage.rate(done)
-        loss = objective(stage.objective.draw(self.generator, done))
+        mine = objective(objective.draw(self.generator, done), self.processes.share(objective.batch_size))
         optimizer.zero_grad()
-        self.fabric.backward(loss)
+        self.processes.fabric.backward(mine)
+        spent = self.budget.clock() - began
+        loss, self.at.seconds = self.processes.add_up(self.model.parameters(), mine, spent)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
-        if math.isfinite(float(norm)) and math.isfinite(float(loss.detach())):
+        if math.isfinite(float(norm)) and math.isfinite(float(loss)):
             optimizer.step()
             self.average.update_parameters(self.model)
             self.at.skipped = 0
         else:
             self.at.skipped += 1
             if self.at.skipped > _MOST_SKIPPED:
-                raise SolverError(
+                diverged = SolverError(
                     f"training diverged: {_MOST_SKIPPED} batches in a row had a loss that is not finite, up to step "
                     f"{self.at.step}; lower the learning rate, or start a trajectory stage from a shorter stride"
                 )
-        return loss.detach()
+                raise self.processes.shared(diverged)
+        return loss
 
-    def _report(self, losses: list[Tensor], tracker: Tracker, advance: Callable[[int], None] | None) -> None:
+    def _report(self, losses: list[Tensor], tracker: Tracker | None, advance: Callable[[int], None] | None) -> None:
         if self.at.step % _LOG_EVERY == 0:
             metrics = {
                 "train/loss": float(torch.stack(losses).mean()),
                 "train/learning_rate": self.optimizer.param_groups[0]["lr"],
                 "train/minutes": self.at.seconds / 60.0,
             }
-            tracker.log(metrics, self.at.step)
+            if tracker is not None:
+                tracker.log(metrics, self.at.step)
             losses.clear()
         if advance is not None:
             advance(round(1000 * min(self._spent(), 1.0)))
 
-    def _checkpoint(self, tracker: Tracker) -> None:
+    def _checkpoint(self, tracker: Tracker | None) -> None:
         if self.at.step % self.settings.validate_every == 0:
-            self._validate(tracker)
-        if self.at.step % self.settings.checkpoint_every == 0:
+            if tracker is not None:
+                self._validate(tracker)
+            self.at.best, self.at.stale = self.processes.of_first((self.at.best, self.at.stale))
+        if tracker is not None and self.at.step % self.settings.checkpoint_every == 0:
             self._save_last()
 
     def _validate(self, tracker: Tracker) -> None:

@@ -23,20 +23,29 @@ from neuralmd.training.augmentation import Augmentation, unchanged
 
 Batch = TypeVar("Batch")
 
+ALL = slice(None)
+"""All members of a batch."""
+
 Projection = Callable[[Accelerations, Velocities, Float[Tensor, "atoms 1"]], Accelerations]
 """Takes a part that the field shall not learn out of a residual, given velocities and masses [amu]."""
 
 
 class Objective(nn.Module, ABC, Generic[Batch]):
-    """Draws batches from the training part and gives the loss of each. Dimensionless, of order one at the start."""
+    """Draws batches from the training part and gives the loss of each. Dimensionless, of order one at the start.
+
+    Attributes:
+        batch_size: Members of a batch.
+    """
+
+    batch_size: int
 
     @abstractmethod
     def draw(self, generator: torch.Generator, progress: float) -> Batch:
         """A random batch; `progress` in [0, 1] says how much of the stage is done."""
 
     @abstractmethod
-    def forward(self, batch: Batch) -> Float[Tensor, ""]:
-        """The loss."""
+    def forward(self, batch: Batch, rows: slice = ALL) -> Float[Tensor, ""]:
+        """What some members of a batch add to its loss; over all members, this sums to the loss."""
 
 
 def project_out_velocity(
@@ -102,13 +111,14 @@ class DerivativeMatching(Objective[DerivativeSamples]):
         )
 
     @override
-    def forward(self, batch: DerivativeSamples) -> Float[Tensor, ""]:
-        moved, accelerations = self.field.rates(PhaseState(batch.positions, batch.velocities))
-        residual = self.projection(accelerations - batch.accelerations, batch.velocities, self.masses)
+    def forward(self, batch: DerivativeSamples, rows: slice = ALL) -> Float[Tensor, ""]:
+        positions, velocities = batch.positions[rows], batch.velocities[rows]
+        moved, accelerations = self.field.rates(PhaseState(positions, velocities))
+        residual = self.projection(accelerations - batch.accelerations[rows], velocities, self.masses)
         loss = (residual / self.scale).square().mean()
         if self.field.learns_velocity:
-            loss = loss + ((moved - batch.velocities) / self.speed).square().mean()
-        return loss
+            loss = loss + ((moved - velocities) / self.speed).square().mean()
+        return loss if len(positions) == len(batch.positions) else loss * (len(positions) / len(batch.positions))
 
 
 @dataclass(frozen=True)
@@ -154,7 +164,7 @@ class TrajectoryMatching(Objective[Window]):
         super().__init__()
         self.interpolator, self.spline = interpolator, CubicHermite()
         self.frames, self.part, self.stride = frames, part, stride
-        self.settings = settings
+        self.settings, self.batch_size = settings, settings.batch_size
         self._starts: dict[int, Int[Tensor, " windows"]] = {}
         if len(self._windows(stride)) == 0:
             raise DataError(f"the training part has no window of {stride} frames: lower data.stride or give more")
@@ -170,12 +180,12 @@ class TrajectoryMatching(Objective[Window]):
         return self.settings.augmentation(window, generator)
 
     @override
-    def forward(self, batch: Window) -> Float[Tensor, ""]:
-        path = self.interpolator(batch.anchors, batch.times)
+    def forward(self, batch: Window, rows: slice = ALL) -> Float[Tensor, ""]:
+        path = self.interpolator(batch.anchors.members(rows), batch.times)
         spline = self.spline(batch.anchors, batch.times)
-        loss = _share(path.positions, spline.positions, batch.hidden)
+        loss = _share(path.positions, spline.positions, batch.hidden, rows)
         if self.settings.velocity_weight:
-            slip = _share(path.velocities, spline.velocities, batch.hidden_velocities)
+            slip = _share(path.velocities, spline.velocities, batch.hidden_velocities, rows)
             loss = loss + self.settings.velocity_weight * slip
         return loss
 
@@ -185,6 +195,8 @@ class TrajectoryMatching(Objective[Window]):
         return self._starts[stride]
 
 
-def _share(path: Curves, spline: Curves, truth: Curves) -> Float[Tensor, ""]:
-    """The share of the spline's squared error that a path has."""
-    return (path - truth).square().sum() / (spline - truth).square().sum()
+def _share(
+    path: Float[Tensor, "time members atoms 3"], spline: Curves, truth: Curves, rows: slice
+) -> Float[Tensor, ""]:
+    """The squared error of the paths of some members over that of the whole batch's spline."""
+    return (path - truth[:, rows]).square().sum() / (spline - truth).square().sum()

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from neuralmd.training.checkpoint import load, save
-from neuralmd.training.loop import LAST, MODEL, Progress
+from neuralmd.training.loop import LAST, MODEL, Progress, leave
 from neuralmd.training.tracking import Tracker
 
 
@@ -22,6 +22,7 @@ class Untrained:
         validate: Errors of a model on the validation part; the entry `validation/mae_A` [A] goes into the summary.
         identity: What MODEL shall say beside the weights: configuration, system.
         folder: Where the checkpoints go.
+        polish: What is done to the model before that.
         at: No step, and what validation gave.
     """
 
@@ -29,19 +30,23 @@ class Untrained:
     validate: Callable[[nn.Module], Mapping[str, float]]
     identity: Mapping[str, object]
     folder: Path
+    polish: Callable[[nn.Module], None] = leave
     at: Progress = field(default_factory=Progress)
 
-    def fit(self, tracker: Tracker, advance: Callable[[int], None] | None = None) -> Progress:
+    def fit(self, tracker: Tracker | None, advance: Callable[[int], None] | None = None) -> Progress:
         """Validate the model and save it.
 
         Args:
-            tracker: Takes the metrics.
+            tracker: Takes the metrics; none in a process that is not the first, which has nothing to do.
             advance: Called once, with 1000 thousandths.
 
         Raises:
             SolverError: If an ODE cannot be solved.
             CheckpointError: If a checkpoint cannot be written.
         """
+        if tracker is None:
+            return self.at
+        self.polish(self.model)
         metrics = self.validate(self.model)
         self.at.best = metrics["validation/mae_A"]
         tracker.log({**metrics, "validation/best_mae_A": self.at.best}, self.at.step)

@@ -5,8 +5,7 @@ All times are of the processor, the least of many rounds in which all contestant
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 
 import e3nn
@@ -18,8 +17,10 @@ from spring_benzene import SYSTEM, thermal
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
+from turns import least
 
 from neuralmd.fields.equivariant import EquivariantField
+from neuralmd.fields.packed import Shape, pack
 from neuralmd.fields.tabulated import tabulate
 from neuralmd.system import PhaseState
 
@@ -27,8 +28,6 @@ MODES = ("eager", "script")
 """e3nn's default and TorchScript: the faster of the two is what the field is measured against."""
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-
-ROUNDS = 40
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +42,16 @@ def field() -> EquivariantField:
 def tabulated(field: EquivariantField) -> EquivariantField:
     copy = deepcopy(field).eval().requires_grad_(requires_grad=False)
     tabulate(copy)
+    copy.network.compiled = None
+    return copy
+
+
+@pytest.fixture(scope="module")
+def compiled(field: EquivariantField) -> EquivariantField:
+    copy = deepcopy(field).eval().requires_grad_(requires_grad=False)
+    tabulate(copy)
+    if copy.network.compiled is None:
+        pytest.skip("numba is not installed: pip install neuralmd[fast]")
     return copy
 
 
@@ -54,17 +63,6 @@ def plain(field: EquivariantField) -> Iterator[dict[str, PlainE3NN]]:
         made[mode] = PlainE3NN(field, SYSTEM)
     yield made
     e3nn.set_optimization_defaults(jit_mode=usual)
-
-
-def least(works: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """The shortest time of each [s], taking turns so that all have the same chance of a quiet moment."""
-    times = dict.fromkeys(works, float("inf"))
-    for _ in range(rounds):
-        for name, work in works.items():
-            began = time.process_time()
-            work()
-            times[name] = min(times[name], time.process_time() - began)
-    return times
 
 
 def tell(benchmark: BenchmarkFixture, times: dict[str, float], batch: int) -> None:
@@ -88,6 +86,7 @@ def test_forward(
     benchmark: BenchmarkFixture,
     field: EquivariantField,
     tabulated: EquivariantField,
+    compiled: EquivariantField,
     plain: dict[str, PlainE3NN],
     batch: int,
 ) -> None:
@@ -95,12 +94,13 @@ def test_forward(
     edges = plain["eager"].edges(batch)
     with torch.no_grad():
         expected = plain["eager"](state.positions, edges)
-        for each in (field, tabulated):
+        for each in (field, tabulated, compiled):
             assert (each(state) - expected).abs().max() < 1e-5 * expected.abs().max()
         works = {mode: lambda mode=mode: plain[mode](state.positions, edges) for mode in MODES}
         works |= {"network": lambda: field(state), "table": lambda: tabulated(state)}
+        works["compiled"] = lambda: compiled(state)
         times = least(works)
-        benchmark(tabulated, state)
+        benchmark(compiled, state)
     tell(benchmark, times, batch)
 
 
@@ -176,4 +176,52 @@ def test_distance_from_the_roofline(
         f"{figures['bytes'] / 1e6:.2f} MB at {bandwidth / 1e9:.0f} GB/s would take {figures['us_compute']:.0f} + "
         f"{figures['us_memory']:.0f} us for each configuration; measured {figures['us_measured']:.0f} us, "
         f"{seconds / (compute + memory):.1f} times as long"
+    )
+
+
+def work_of(shape: Shape, channels: int) -> tuple[int, int]:
+    """Floating-point operations and bytes of the compiled network for one configuration in single precision.
+
+    For each pair of atoms: four rows of the radial table, the couplings that do not vanish, and the messages. For each
+    atom: the matrices. Only the table does not fit the first-level cache, so that only its bytes count.
+    """
+    atoms, operations, table = len(shape.knots), 0, 0
+    pairs = atoms * (atoms - 1)
+    for first, last, entry, entries, l_in, l_out, _, rows in shape.layers.tolist():
+        read = 4 * (last - first) * channels
+        degrees = shape.paths[first:last].tolist()
+        messages = sum((2 * l3 + 1) * (2 * (2 * l1 + 1) + 1) for l1, l3 in degrees) * channels
+        kept = (min(l_in, l_out) + 1) ** 2
+        operations += pairs * (2 * read + messages + 2 * (entries - entry))
+        operations += atoms * 2 * (rows + kept + l_out) * channels**2
+        table += 4 * read * pairs
+    return operations, table
+
+
+def test_distance_of_compiled_code_from_the_roofline(benchmark: BenchmarkFixture, compiled: EquivariantField) -> None:
+    """Operations and bytes that the sums need, over measured limits, against the measured time; on one thread."""
+    batch, network, threads = 64, compiled.network, torch.get_num_threads()
+    assert network.coupling is not None
+    packed = pack(network.interactions, network.radials, network.coupling, torch.float32)
+    operations, table = work_of(packed.shape, packed.weights.linear.shape[1])
+    torch.set_num_threads(1)
+    try:
+        state = thermal(batch)
+        seconds = least({"compiled": lambda: compiled(state)})["compiled"] / batch
+        speed, bandwidth = limits()
+        benchmark.pedantic(compiled, args=(state,), rounds=5)
+    finally:
+        torch.set_num_threads(threads)
+    figures = {
+        "flops": operations,
+        "bytes": table,
+        "us_compute": 1e6 * operations / speed,
+        "us_memory": 1e6 * table / bandwidth,
+        "us_measured": 1e6 * seconds,
+    }
+    benchmark.extra_info.update(figures)
+    print(
+        f"\ncompiled: {operations / 1e6:.2f} MFLOP at {speed / 1e9:.0f} GFLOP/s and {table / 1e6:.2f} MB of tables at "
+        f"{bandwidth / 1e9:.0f} GB/s would take {figures['us_compute']:.0f} + {figures['us_memory']:.0f} us for each "
+        f"configuration; measured {figures['us_measured']:.0f} us"
     )

@@ -12,11 +12,13 @@ from ase.calculators.emt import EMT
 from small_fields import LEARNED
 
 from neuralmd.data.anchors import Anchors
+from neuralmd.data.windows import DerivativeSamples
 from neuralmd.errors import DataError
 from neuralmd.fields.calculator import CalculatorField
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.interpolators.bidirectional import BackwardODE, BidirectionalODE, ForwardODE
 from neuralmd.interpolators.blending import CompactBlend, LinearBlend, PowerBlend, QuinticBlend
+from neuralmd.interpolators.bridge import ThermostatBridge
 from neuralmd.interpolators.correction import MismatchCorrection
 from neuralmd.interpolators.orientation import BodyFrame, LabFrame, Orientation
 from neuralmd.interpolators.recurrent import BackwardRNN, BidirectionalRNN, ForwardRNN, Rollout
@@ -91,6 +93,21 @@ def corrected(dtype: torch.dtype) -> BidirectionalODE:
     return BidirectionalODE(field, VelocityVerlet(SPACING), PowerBlend(3.0), correction.to(dtype))
 
 
+def bridged(dtype: torch.dtype, rounds: int = 0) -> BidirectionalODE:
+    """A blend of two solutions that are moved by kicks, whose sizes are random but small."""
+    generator = torch.Generator().manual_seed(0)
+    bridge = ThermostatBridge(HYDROGENS, [3], SPACING, rounds)
+    shapes = CORNERS + 0.05 * torch.randn(100, 3, 3, generator=generator)
+    with torch.no_grad():
+        still = PhaseState(shapes.double(), torch.zeros(100, 3, 3, dtype=torch.float64))
+        bridge.modes.fit(DerivativeSamples(still.positions, still.velocities, MorseField()(still)), SPACING)
+    bridge.factors.fill_(0.01)
+    bridge.white.copy_(1e-3 * torch.rand(bridge.white.shape, generator=generator))
+    bridge.smooth.copy_(1e-3 * torch.rand(bridge.white.shape, generator=generator))
+    bridge.ready.fill_(value=True)
+    return BidirectionalODE(MorseField(dtype=dtype), VelocityVerlet(SPACING), PowerBlend(3.0), bridge=bridge.to(dtype))
+
+
 def whole_gap(dtype: torch.dtype) -> WholeGapRNN:
     torch.manual_seed(0)
     network = WholeGapRNN(HYDROGENS, SPACING, Architecture(Cell.LSTM, width=8, depth=2))
@@ -110,6 +127,8 @@ CASES = [
         lambda dtype: BidirectionalODE(MorseField(dtype=dtype), VelocityVerlet(SPACING), PowerBlend(3.0)),
     ),
     Case("Verlet, corrected", corrected),
+    Case("Verlet, bridged", bridged),
+    Case("Verlet, bridged in two rounds", lambda dtype: bridged(dtype, rounds=1)),
     Case(
         "Blanes-Moan, compact, reversible",
         lambda dtype: BidirectionalODE(

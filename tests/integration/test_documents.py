@@ -31,7 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = documents.pages(ROOT)
 STEPS, EQUILIBRATION, TRAINED = 450, 20, 2
 SMALLER = {"channels": 4, "l_max": 1, "layers": 1, "width": 8, "radial_width": 8}
+FIELD = {"channels", "l_max", "layers"}
 RUNNABLE = {"bash", "sh", "console", "python"}
+LAUNCHERS = {"torchrun", "fabric"}
 NOT_CODE = {"text", "yaml", "bibtex", "toml"}
 
 
@@ -65,6 +67,11 @@ class Reader:
                 self.understand(words[1:])
                 if block.reason is None:
                     self.carry_out(words[1:])
+            elif words[0] in LAUNCHERS:
+                launched = next(i for i, word in enumerate(words) if Path(word).name == "neuralmd") + 1
+                self.understand(words[launched:])
+                if block.reason is None:
+                    launch([*words[1:launched], *smaller(words[launched:])])
             elif words[0] == "make":
                 make(words[1:], self)
             else:
@@ -122,6 +129,13 @@ def run(words: list[str]) -> None:
     assert ended.value.code == 0, f"neuralmd {shlex.join(words)}: exit code {ended.value.code}"
 
 
+def launch(words: list[str]) -> None:
+    """What `torchrun` does with the words."""
+    command = [sys.executable, "-m", "torch.distributed.run", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"torchrun {shlex.join(words)}: {done.stderr}"
+
+
 def make(targets: list[str], reader: Reader) -> None:
     """The targets exist, and the commands of neuralmd in their recipes, too."""
     words = ["make", "--dry-run", "--always-make", *targets]
@@ -144,8 +158,9 @@ def smaller(words: list[str]) -> list[str]:
             few = with_options(words, {"--minutes": 0.001, "--seeds": 1, "--output": "runs/comparison"})
             strides = few.index("--strides") + 1 if "--strides" in few else None
             return few if strides is None else [*few[:strides], few[strides].split(",")[-1], *few[strides + 1 :]]
-        case "demo":
-            return with_options(words, {"--minutes": 0.001})
+        case "demo" | "fit-and-reconstruct":
+            small = [f"model.field.{key}={value}" for key, value in SMALLER.items() if key in FIELD]
+            return [*with_options(words, {"--minutes": 0.001}), *(small if words[0] != "demo" else ())]
         case "sweep":
             return with_options(words, {"--trials": 1, "--workers": 1, "--engine": "optuna"})
         case _:

@@ -62,6 +62,18 @@ def test_the_configurations_are_those_of_the_repository(installed: Path, tmp_pat
     assert texts == {name: path.read_text() for name, path in shipped().items()}
 
 
+def test_the_examples_and_the_viewer_are_in_the_wheel(installed: Path, tmp_path: Path) -> None:
+    script = """
+import neuralmd as nmd
+fine = nmd.rebuild(nmd.read(nmd.example("benzene")).slice(0, 41, 20), nmd.example("neural-ode"))
+nmd.load(nmd.example("lstm")), nmd.view(fine).save("view.html")
+print(fine, (nmd.example("comparison") / "comparison.json").is_file())
+"""
+    told = call(installed / "python", "-c", script, folder=tmp_path)
+    assert told == "Trajectory(C6H6, 12 atoms, 41 frames, dt 0.5 fs, reconstructed velocities) True\n"
+    assert (tmp_path / "view.html").stat().st_size > 10_000
+
+
 def test_the_demonstration_ends_with_a_table_and_goes_on_where_it_was(installed: Path, tmp_path: Path) -> None:
     demo = (installed / "neuralmd", "demo", "--steps", "500", "--minutes", "0.02")
     assert "vs Hermite" in call(*demo, folder=tmp_path)

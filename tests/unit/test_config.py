@@ -244,7 +244,9 @@ TEXTS = st.text(min_size=1, max_size=12)
 
 @settings(max_examples=60, deadline=None)
 @given(
-    group=st.none() | TEXTS | st.sampled_from(["1e-5", "null", "yes", "0x1", "1:30", "=", "<<", "~", "- a", "a: b"]),
+    group=st.none()
+    | TEXTS
+    | st.sampled_from(["1e-5", "null", "yes", "0x1", "1:30", "=", "<<", "~", "- a", "a: b", "\x85", "\u2028"]),
     rate=st.floats(1e-12, 1e3),
     step=st.none() | st.floats(1e-6, 10),
     segments=st.none() | st.lists(st.integers(0, 50), min_size=1, unique=True).map(tuple),

@@ -123,7 +123,7 @@ def test_verlet_refuses_a_learned_velocity() -> None:
         solve(field, triangle(), TIMES, VelocityVerlet(0.5))
 
 
-def test_a_cell_is_refused() -> None:
+def test_a_cell_without_volume_is_refused() -> None:
     periodic = System(HYDROGENS.atomic_numbers, HYDROGENS.masses, pbc=torch.ones(3, dtype=torch.bool).numpy())
-    with pytest.raises(DataError, match="periodic cell"):
+    with pytest.raises(DataError, match="cell vector that is zero"):
         ConservativeField(periodic)

@@ -13,6 +13,7 @@ from neuralmd.fields.base import Field
 from neuralmd.fields.conservative import ConservativeField
 from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
+from neuralmd.fields.network import EquivariantNetwork
 from neuralmd.fields.tabulated import tabulate
 from neuralmd.fields.velocity_dependent import VelocityDependentField
 from neuralmd.system import PhaseState, System
@@ -43,8 +44,12 @@ def friction() -> Field:
 
 
 def tabulated(field: Field) -> Field:
+    """A copy with tables, computed by torch; `test_compiled` is about machine code."""
     copy = deepcopy(field).eval().requires_grad_(requires_grad=False)
     tabulate(copy)
+    for each in copy.modules():
+        if isinstance(each, EquivariantNetwork):
+            each.compiled = None
     return copy
 
 

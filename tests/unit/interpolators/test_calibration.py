@@ -10,9 +10,9 @@ from springs import STEP, STRIDE, SYSTEM, Springs, thermostatted
 
 from neuralmd.data.windows import Frames, Part, cut
 from neuralmd.evaluation.metrics import hidden_frame_errors
-from neuralmd.interpolators.bidirectional import BidirectionalODE, fit_correction
+from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import CompactBlend, PowerBlend
-from neuralmd.interpolators.calibration import calibrate_error_bars
+from neuralmd.interpolators.calibration import calibrate_error_bars, fit_correction
 from neuralmd.interpolators.correction import MismatchCorrection
 from neuralmd.interpolators.error_bars import ErrorBars
 from neuralmd.ode.solvers import VelocityVerlet

@@ -11,8 +11,9 @@ from springs import STEP, STRIDE, SYSTEM, Springs, thermostatted
 from neuralmd.data.windows import Part, cut
 from neuralmd.errors import DataError
 from neuralmd.evaluation.metrics import hidden_frame_errors
-from neuralmd.interpolators.bidirectional import BidirectionalODE, fit_correction
+from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import PowerBlend
+from neuralmd.interpolators.calibration import fit_correction
 from neuralmd.interpolators.correction import MismatchCorrection
 from neuralmd.ode.solvers import RK4, VelocityVerlet
 
@@ -47,6 +48,23 @@ def test_without_a_mismatch_there_is_nothing_to_correct() -> None:
     assert hidden_frame_errors(model, frames, TEST.starts(STRIDE, STRIDE), STRIDE).mae < 1e-9
 
 
+def test_the_path_is_right_between_the_frames_of_a_short_gap() -> None:
+    """With no more frames than polynomials, positions alone would leave the velocities open."""
+    frames, stride = thermostatted(0.01), 5
+    model = corrected((stride * STEP,))
+    plain = BidirectionalODE(model.field, model.solver, model.blend)
+    fit_correction(model, frames, TRAIN)
+    window = cut(frames, TEST.starts(stride, stride), stride, torch.float64)
+    with_, without = model(window.anchors, window.times), plain(window.anchors, window.times)
+    error, before = (rms(path.velocities - window.hidden_velocities) for path in (with_, without))
+    assert error < 1.2 * before
+    assert rms(with_.positions - window.hidden) < 0.9 * rms(without.positions - window.hidden)
+
+
+def rms(values: torch.Tensor) -> float:
+    return values.square().mean().sqrt().item()
+
+
 def test_other_gaps_get_the_blend_alone() -> None:
     frames, model = thermostatted(0.01), corrected((5.0, 10.0))
     fit_correction(model, frames, TRAIN)
@@ -58,7 +76,7 @@ def test_other_gaps_get_the_blend_alone() -> None:
     assert model.remark(10.0) is None
     assert model.remark(7.0) == ("the correction was fitted for gaps of 5, 10 fs; these of 7 fs get the blend alone")
     assert model.correction is not None
-    both = model.probed_solutions(window.anchors, window.times)
+    (both,) = model.probed_solutions(window.anchors, window.times)
     with pytest.raises(DataError, match="not fitted for gaps of 7 fs"):
         model.correction(both, (both.forward.positions, both.backward.positions))
 

@@ -1,0 +1,211 @@
+"""`ThermostatBridge`: forward and backward solutions, each moved by the kicks that their mismatch tells of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuralmd.errors import DataError
+from neuralmd.interpolators.base import Friction, Path
+from neuralmd.interpolators.both_ways import Impulses, Parts
+from neuralmd.interpolators.correction import Solutions
+from neuralmd.interpolators.modes import Modal, NormalModes
+from neuralmd.interpolators.orientation import Rotations
+from neuralmd.interpolators.smoothing import Inferred, Mismatch, Noise, infer, response
+from neuralmd.system import System, Times
+
+_SAME_GAP = 1e-3
+"""Part of a gap by which it may differ from one that was fitted."""
+
+_ROUNDING = 1e-9
+"""Part of a gap that counts as no time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bridged:
+    """Two solutions after the inferred kicks.
+
+    Attributes:
+        forward: From the first anchor.
+        backward: From the second anchor, in order of increasing time.
+        friction: The thermostat's part of the kicks.
+        kicks: All kicks, for each mode.
+        rotations: From the laboratory's axes to those of the modes.
+        surprise: See `Inferred`.
+    """
+
+    forward: Path
+    backward: Path
+    friction: Friction
+    kicks: Modal
+    rotations: Rotations
+    surprise: Float[Tensor, " batch"]
+
+
+class ThermostatBridge(nn.Module):
+    """Moves the two solutions by what kicked the molecule on its way: a thermostat, and the field's errors.
+
+    At the beginning t_j of each of a gap's K time steps, v <- v + c_j v + w_j with one unknown number c_j (a thermostat
+    that scales all velocities) and an unknown vector w_j (the field's error, the noise of a thermostat on each atom).
+    From z, the mismatch of both solutions in the middle of the gap, follow the means of all c_j and w_j in the harmonic
+    approximation (`infer`), and with the kicks k_j = c_j v_j + w_j in normal modes
+
+    x_fwd(t) <- x_fwd(t) + sum_(t_j < t) k_j sin(omega (t - t_j)) / omega,
+    x_bwd(t) <- x_bwd(t) - sum_(t_j >= t) k_j sin(omega (t - t_j)) / omega.
+
+    Nothing moves at a solution's own anchor. The velocities are the derivatives; at t_j itself, where the path has a
+    kink as the truth has, those before the kick, as molecular dynamics programs write them. It needs no evaluation of
+    the field. With rounds > 0 the equation of motion is solved again with the kicks in place, and the mismatch that is
+    then left is treated in the same way.
+
+    The standard deviations of the kicks are fitted to windows whose hidden frames are known (`fit_bridge`), a set for
+    each gap and each round. Rotation-equivariant: the modes live in the axes of the molecule.
+
+    Args:
+        system: The atoms.
+        strides: Time steps K of the gaps that it will be fitted for.
+        timestep: [fs].
+        rounds: How often the equation of motion is solved again with the inferred kicks.
+
+    Raises:
+        DataError: If the system has no axes of its own.
+    """
+
+    gaps: Tensor
+    strides: Tensor
+    ready: Tensor
+    factors: Tensor
+    white: Tensor
+    smooth: Tensor
+    memory: Tensor
+
+    def __init__(self, system: System, strides: Sequence[int], timestep: float, rounds: int = 0) -> None:
+        super().__init__()
+        self.modes = NormalModes(system)
+        self.rounds = rounds
+        count, passes = len(strides), rounds + 1
+        self.register_buffer("gaps", torch.tensor([k * timestep for k in strides], dtype=torch.float64))
+        self.register_buffer("strides", torch.tensor(list(strides)))
+        self.register_buffer("ready", torch.zeros(count, dtype=torch.bool))
+        self.register_buffer("factors", torch.zeros(count, passes, 2))
+        self.register_buffer("white", torch.zeros(count, passes, 3 * system.atoms))
+        self.register_buffer("smooth", torch.zeros(count, passes, 3 * system.atoms))
+        self.register_buffer("memory", torch.ones(count, passes))
+
+    def extra_repr(self) -> str:
+        """The gaps that it is for; see `torch.nn.Module.extra_repr`."""
+        return f"gaps of {', '.join(f'{gap:.4g}' for gap in self.gaps.tolist())} fs, rounds={self.rounds}"
+
+    def fitted(self, gap: float) -> int | None:
+        """Index of the noise of gaps of this length [fs]; none if it was not fitted, or did not help there."""
+        close = ((self.gaps - gap).abs() < _SAME_GAP * gap) & self.ready
+        found = torch.nonzero(close).flatten().tolist()
+        return found[0] if found else None
+
+    def probes(self, gap: float) -> Times:
+        """The times at which both solutions must be known, as parts of a gap of this length [fs].
+
+        Raises:
+            DataError: If it was not fitted for this gap.
+        """
+        index = self.fitted(gap)
+        if index is None:
+            raise DataError(f"the bridge was not fitted for gaps of {gap:g} fs")
+        return probes_of(int(self.strides[index]))
+
+    def noise(self, gap: float, round_: int) -> Noise:
+        """The noise that was fitted for gaps of this length [fs], in the round of that number.
+
+        Raises:
+            DataError: If it was not fitted for this gap.
+        """
+        index = self.fitted(gap)
+        if index is None:
+            raise DataError(f"the bridge was not fitted for gaps of {gap:g} fs")
+        thermostat, common = self.factors[index, round_].double()
+        white, smooth = self.white[index, round_].double(), self.smooth[index, round_].double()
+        return Noise(thermostat, common, white, smooth, self.memory[index, round_].double())
+
+    @torch.no_grad()
+    def set_noise(self, stride: int, round_: int, noise: Noise) -> None:
+        """Keep a noise, without which no gap is bridged."""
+        index = self.strides.tolist().index(stride)
+        self.factors[index, round_] = torch.stack((noise.thermostat, noise.common)).to(self.factors)
+        self.white[index, round_] = noise.white.to(self.white)
+        self.smooth[index, round_] = noise.smooth.to(self.smooth)
+        self.memory[index, round_] = noise.memory.to(self.memory)
+
+    def forward(self, both: Solutions, weight: Parts, noise: Noise, applied: Modal | None = None) -> Bridged:
+        """Both solutions, moved.
+
+        Args:
+            both: Forward and backward, at the query times and at the `probes`.
+            weight: lambda at the probes, with which the velocities of both are averaged.
+            noise: The standard deviations of the kicks.
+            applied: Kicks that the solutions were already solved with.
+        """
+        rotations, mismatch = self.mismatch(both, weight)
+        found = self.infer(mismatch, noise, applied)
+        new = found.kicks if applied is None else found.kicks - applied
+        times = both.s.to(new) * both.gap
+        step = both.gap / len(mismatch.kicks)
+        return Bridged(
+            self._moved(both.forward, self.moves(times, mismatch.kicks, new, ahead=True), rotations),
+            self._moved(both.backward, self.moves(times, mismatch.kicks, new, ahead=False), rotations),
+            Friction(mismatch.kicks, -found.factors.T / step, found.spread.T / step),
+            found.kicks,
+            rotations,
+            found.surprise,
+        )
+
+    def mismatch(self, both: Solutions, weight: Parts) -> tuple[Rotations, Mismatch]:
+        """The rotations into the axes of the modes, and the mismatch there in the middle of the gap."""
+        ahead, back = both.forward_probes, both.backward_probes
+        rotations = self.modes.rotations(ahead.positions[0], back.positions[-1])
+        share = weight.to(ahead.velocities).reshape(-1, 1, 1, 1)[:-1]
+        velocities = (1 - share) * ahead.velocities[:-1] + share * back.velocities[:-1]
+        count = len(velocities)
+        middle = count // 2
+        apart = torch.stack(
+            (back.positions[middle] - ahead.positions[middle], back.velocities[middle] - ahead.velocities[middle])
+        )
+        x, v = self.modes.along(apart, rotations)
+        kicks = torch.arange(count, dtype=x.dtype, device=x.device) * (both.gap / count)
+        return rotations, Mismatch(float(kicks[middle]), x, v, kicks, self.modes.along(velocities, rotations))
+
+    def infer(self, mismatch: Mismatch, noise: Noise, applied: Modal | None) -> Inferred:
+        """The kicks that a mismatch tells of, those included that the solutions were already solved with."""
+        omegas = self.modes.omegas.double()
+        if applied is None:
+            return infer(mismatch, omegas, noise)
+        shift, turn = response(omegas, mismatch.time - mismatch.kicks)
+        x = mismatch.positions + (shift[:, None] * applied).sum(0)
+        v = mismatch.velocities + (turn[:, None] * applied).sum(0)
+        return infer(replace(mismatch, positions=x, velocities=v), omegas, noise)
+
+    def moves(self, times: Times, kicks: Float[Tensor, " kick"], size: Modal, *, ahead: bool) -> tuple[Modal, Modal]:
+        """What kicks of that size do to the positions and velocities of a solution, forward (`ahead`) or backward."""
+        elapsed = times[:, None] - kicks
+        before = elapsed > _ROUNDING * float(kicks[-1] + 1.0)
+        counts = before.to(size) if ahead else before.to(size) - 1.0
+        shift, turn = response(self.modes.omegas.double(), elapsed)
+        both = torch.stack((shift, turn)) * counts[..., None]
+        x, v = torch.einsum("otjk,jbk->otbk", both, size)
+        return x, v
+
+    def impulses(self, bridged: Bridged) -> Impulses:
+        """The kicks as changes of the atoms' velocities [A/fs]."""
+        return self.modes.vectors(bridged.kicks, bridged.rotations)
+
+    def _moved(self, path: Path, moves: tuple[Modal, Modal], rotations: Rotations) -> Path:
+        x, v = (self.modes.vectors(part, rotations).to(path.positions) for part in moves)
+        return Path(path.positions + x, path.velocities + v)
+
+
+def probes_of(stride: int) -> Times:
+    """0, 1/K, ..., 1."""
+    return torch.arange(stride + 1, dtype=torch.float64) / stride

@@ -1,0 +1,136 @@
+"""Which kicks have brought two solutions apart: the posterior of a linear model with Gaussian noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuralmd.interpolators.modes import Modal
+
+_ROUNDING = 1e-8
+"""Standard deviation of the mismatch [A amu^(1/2)] that rounding makes, beside all noise."""
+
+Omegas = Float[Tensor, " modes"]
+"""Angular frequency of each mode [1/fs]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Standard deviations of the kicks v <- v + c_j v + w_j at the beginning of each time step.
+
+    <c_j c_l> = thermostat^2 (j = l) + common^2
+    <w_kj w_kl> = white_k^2 (j = l) + smooth_k^2 exp(-(t_j - t_l)^2 / 2 memory^2)
+
+    c_j is the thermostat's; w_j is what the field errs by, and the noise of a thermostat that acts on every atom by
+    itself (Langevin), which is white and the same for all modes k.
+
+    Attributes:
+        thermostat: Of what is new at each step.
+        common: Of what is the same at all steps of a gap, as of a Nose-Hoover chain.
+        white: Of each mode [A amu^(1/2) / fs].
+        smooth: The same.
+        memory: [fs].
+    """
+
+    thermostat: Float[Tensor, ""]
+    common: Float[Tensor, ""]
+    white: Float[Tensor, " modes"]
+    smooth: Float[Tensor, " modes"]
+    memory: Float[Tensor, ""]
+
+    def root_of_factors(self, count: int) -> Float[Tensor, "kick kick"]:
+        """R with R R^T = <c_j c_l>; R may be zero."""
+        same = torch.eye(count, dtype=self.thermostat.dtype, device=self.thermostat.device)
+        whole = (self.thermostat**2 + count * self.common**2).sqrt()
+        return self.thermostat * same + (whole - self.thermostat) / count
+
+    def of_rest(self, times: Float[Tensor, " kick"]) -> Float[Tensor, "modes kick kick"]:
+        """<w_kj w_kl>."""
+        same = torch.eye(len(times), dtype=times.dtype, device=times.device)
+        near = torch.exp(-0.5 * ((times[:, None] - times) / self.memory) ** 2)
+        return self.white[:, None, None] ** 2 * same + self.smooth[:, None, None] ** 2 * near
+
+
+@dataclass(frozen=True, eq=False)
+class Mismatch:
+    """How far two solutions are apart at one time, and what both have been through.
+
+    Attributes:
+        time: t_m [fs] after the first anchor.
+        positions: x_bwd - x_fwd there.
+        velocities: v_bwd - v_fwd there.
+        kicks: t_j, when kicks may have been [fs].
+        along: The molecule's velocity at the times of the kicks.
+    """
+
+    time: float
+    positions: Float[Tensor, "batch modes"]
+    velocities: Float[Tensor, "batch modes"]
+    kicks: Float[Tensor, " kick"]
+    along: Modal
+
+
+@dataclass(frozen=True, eq=False)
+class Inferred:
+    """The kicks that a mismatch tells of.
+
+    Attributes:
+        factors: Mean of c_j.
+        spread: Standard deviation of c_j.
+        kicks: Mean of c_j v + w_j, for each mode.
+        surprise: z^T S^-1 z / dim z for each gap: 1 on average if the noise is as large as was said.
+    """
+
+    factors: Float[Tensor, "batch kick"]
+    spread: Float[Tensor, "batch kick"]
+    kicks: Modal
+    surprise: Float[Tensor, " batch"]
+
+
+def infer(mismatch: Mismatch, omegas: Omegas, noise: Noise) -> Inferred:
+    """The mean of all kicks, given the mismatch z.
+
+    z = sum_j Phi(t_m - t_j) (0, k_j),  k_j = c_j v_j + w_j,  Phi(t) (0, k) = (k sin(omega t) / omega, k cos(omega t))
+
+    Kicks before t_m have moved the truth away from the forward solution, later ones from the backward solution; in the
+    harmonic approximation both add up to z. With A the response to w, D = A <w w^T> A^T, which is 2 x 2 for each
+    mode, and G the response to c:
+
+    <c> = (<c c^T>^-1 + G^T D^-1 G)^-1 G^T D^-1 z,  <w> = <w w^T> A^T D^-1 (z - G <c>)
+
+    The middle of the gap is the best t_m: no kick is propagated over more than half of it, so the harmonic
+    approximation errs least.
+    """
+    shift, turn = response(omegas, mismatch.time - mismatch.kicks)
+    answer = torch.stack((shift, turn), dim=-1)  # kick, modes, 2
+    rest = torch.einsum("kjl,lkx->kjx", noise.of_rest(mismatch.kicks), answer)
+    rounding = _ROUNDING**2 * torch.diag_embed(torch.stack((torch.ones_like(omegas), omegas**2), dim=-1))
+    lower = torch.linalg.cholesky(torch.einsum("jkx,kjy->kxy", answer, rest) + rounding)
+    z = torch.stack((mismatch.positions, mismatch.velocities), dim=-1)
+    pushed = torch.stack((shift[:, None] * mismatch.along, turn[:, None] * mismatch.along), dim=-1)
+    white = torch.linalg.solve_triangular(lower, z[..., None], upper=False).flatten(1)
+    known = torch.linalg.solve_triangular(lower, pushed[..., None], upper=False).flatten(2).transpose(0, 1)
+    # <c c^T> = R R^T and ((R R^T)^-1 + G^T G)^-1 = R (1 + R^T G^T G R)^-1 R^T, which stands a prior of zero
+    root = noise.root_of_factors(len(mismatch.kicks))
+    reduced = root.T @ known
+    same = torch.eye(len(root), dtype=root.dtype, device=root.device)
+    half = torch.linalg.cholesky(same + reduced @ reduced.mT)
+    right = reduced @ white[..., None]
+    factors = (root @ torch.cholesky_solve(right, half))[..., 0]
+    spread = torch.linalg.solve_triangular(half, root.T.expand(len(half), -1, -1), upper=False).norm(dim=1)
+    left = z - torch.einsum("jbkx,bj->bkx", pushed, factors)
+    weights = torch.cholesky_solve(left[..., None], lower)[..., 0]
+    kicks = factors.T[..., None] * mismatch.along + torch.einsum("kjx,bkx->jbk", rest, weights)
+    explained = torch.linalg.solve_triangular(half, right, upper=False).square().sum((1, 2))
+    return Inferred(factors, spread, kicks, (white.square().sum(1) - explained) / white.shape[1])
+
+
+def response(
+    omegas: Omegas, elapsed: Float[Tensor, "*shape"]
+) -> tuple[Float[Tensor, "*shape modes"], Float[Tensor, "*shape modes"]]:
+    """sin(omega t) / omega and cos(omega t): displacement and velocity a time t after a unit kick."""
+    phase = elapsed[..., None] * omegas
+    return torch.sin(phase) / omegas, torch.cos(phase)

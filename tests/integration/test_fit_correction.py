@@ -1,0 +1,28 @@
+"""The command that fits the correction of a trained run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+BRIDGE = "model.correction={kind: bridge, strides: [10], terms: 2}"
+
+
+def test_a_trained_field_gets_a_bridge_in_a_run_of_its_own(workplace: Path, neuralmd) -> None:
+    neuralmd("train", "water.yaml")
+    before = (workplace / "runs/water/model.pt").read_bytes()
+    told = neuralmd("fit-correction", "runs/water", "run.name=bridged", BRIDGE)
+    assert told.stdout.startswith("runs/bridged: the field of runs/water, validation MAE ")
+    assert (workplace / "runs/water/model.pt").read_bytes() == before
+    errors = {}
+    for run in ("water", "bridged"):
+        neuralmd("evaluate", f"runs/{run}", "--json", "errors.json")
+        errors[run] = json.loads((workplace / "errors.json").read_text())["methods"]
+    assert errors["bridged"]["neural_ode_forward"]["mae"] == errors["water"]["neural_ode_forward"]["mae"]
+    assert errors["bridged"]["neural_ode"]["mae"] < errors["water"]["neural_ode"]["mae"]
+
+    assert "run.name=NAME" in neuralmd("fit-correction", "runs/water", BRIDGE, code=2).stderr
+    assert "--overwrite" in neuralmd("fit-correction", "runs/water", "run.name=bridged", BRIDGE, code=2).stderr
+    other = neuralmd("fit-correction", "runs/water", "run.name=more", "model.field.channels=5", code=2).stderr
+    assert "but model.field.channels came; train a run of its own with that" in other
+    assert not (workplace / "runs/more").exists()

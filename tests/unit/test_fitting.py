@@ -1,0 +1,103 @@
+"""Which commands are still to be done on the way from two files to the rebuilt one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from neuralmd.config import dump, load
+from neuralmd.config.shipped import copy
+from neuralmd.data.declared import Declared, LengthUnit
+from neuralmd.data.matching import Match
+from neuralmd.errors import ConfigError, DataError
+from neuralmd.fitting import FitAndReconstruct
+
+MATCH = Match(12, 0.5, velocities=True, frames=(2000, 400), notes=())
+
+
+@pytest.fixture
+def way(tmp_path: Path) -> FitAndReconstruct:
+    for name in ("fine.h5", "coarse.h5"):
+        (tmp_path / name).touch()
+    return FitAndReconstruct(tmp_path / "fine.h5", tmp_path / "coarse.h5", tmp_path / "long run.h5", MATCH, 3.0)
+
+
+def touch(path: Path, text: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def trained(way: FitAndReconstruct) -> None:
+    settings = next(words for words in way.commands() if words[0] == "train")[2:-1]
+    copy("ethanol", way.output.with_name("long_run.yaml"), overwrite=True)
+    touch(way.run / "config.yaml", dump(load(way.output.with_name("long_run.yaml"), settings)))
+    for file in ("model.pt", "summary.json", "last.pt"):
+        touch(way.run / file)
+
+
+def test_all_of_it(way: FitAndReconstruct, tmp_path: Path) -> None:
+    way.check()
+    configs, train, evaluate, reconstruct = way.commands()
+    assert configs == ["configs", "ethanol", "--output", str(tmp_path / "long_run.yaml")]
+    assert train[:2] == ["train", str(tmp_path / "long_run.yaml")]
+    assert {"data.stride=12", "model.error_bars.strides=[12]", "training.max_minutes=3"} <= set(train)
+    assert train[-1] == "--overwrite"
+    assert evaluate[-1] == str(tmp_path / "runs" / "long_run" / "evaluation.json")
+    assert reconstruct[:3] == ["reconstruct", str(way.coarse), str(way.output)]
+    assert reconstruct[-1] == "--resume"
+    copy("ethanol", tmp_path / "long_run.yaml")
+    experiment = load(tmp_path / "long_run.yaml", train[2:-1])
+    assert experiment.run.folder == way.run
+
+
+def test_what_is_done_is_not_done_again(way: FitAndReconstruct, tmp_path: Path) -> None:
+    trained(way)
+    assert [words[0] for words in way.commands()] == ["evaluate", "reconstruct"]
+    longer = replace(way, minutes=10.0)
+    touch(tmp_path / "long run.h5.blocks" / "settings.json", "{}")
+    train, _, reconstruct = longer.commands()
+    assert train[-1] == "--resume"
+    assert reconstruct[-1] == "--overwrite"
+    assert list(way.commands())[-1][-1] == "--resume"
+
+
+def test_what_the_user_says_reaches_both_commands(way: FitAndReconstruct) -> None:
+    said = Declared(length_unit=LengthUnit("nm"), drop_cell=True)
+    bare = replace(MATCH, velocities=False)
+    told = replace(
+        way, declared=said, timesteps=(0.5, 6.0), match=bare, overrides=["seed=3"], reconstruction=["--wrap"]
+    )
+    _, train, evaluate, reconstruct = told.commands()
+    assert {"data.length_unit=nm", "data.drop_cell=true", "data.timestep=0.5", "seed=3"} <= set(train)
+    assert evaluate[-2:] == ["--anchor-velocities", "inferred"]
+    assert reconstruct[3:8] == ["--timestep", "6.0", "--length-unit", "nm", "--drop-cell"]
+    assert "--wrap" in reconstruct
+
+
+def test_refusals(way: FitAndReconstruct) -> None:
+    with pytest.raises(ConfigError, match=r"data\.stride follows from the files"):
+        replace(way, overrides=["data.stride=5"]).check()
+    with pytest.raises(DataError, match="is one of the files"):
+        replace(way, output=way.coarse, overwrite=True).check()
+    way.output.touch()
+    with pytest.raises(DataError, match="exists already"):
+        way.check()
+    replace(way, overwrite=True).check()
+    touch(way.output.with_name("long run.h5.blocks") / "settings.json", "{}")
+    way.check()
+
+
+def test_the_report_names_errors_bars_and_files(way: FitAndReconstruct) -> None:
+    methods = {
+        "cubic_hermite": {"mae": 4e-3, "coverage": None},
+        "neural_ode": {"mae": 2e-4, "coverage": 0.912, "error_bar": 5e-4},
+    }
+    touch(way.run / "evaluation.json", json.dumps({"windows": 33, "gap_fs": 6.0, "methods": methods}))
+    text = "\n".join(way.report())
+    assert "33 hidden test gaps of 6 fs: 2.00e-04 A (neural_ode)" in text
+    assert "cubic_hermite: 4.00e-03 A, 20.0 times that" in text
+    assert "91.2%" in text
+    assert str(way.output) in text
