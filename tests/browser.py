@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,14 @@ class Opened:
     def ask(self, script: str) -> Any:
         """The value of an expression in the page."""
         return self.page.evaluate(script)
+
+    def wait_until(self, script: str) -> None:
+        """Wait until an expression is true; `Page.wait_for_function` needs an eval, which the page forbids."""
+        deadline = time.monotonic() + 120.0
+        while not self.ask(script):
+            if time.monotonic() > deadline:
+                pytest.fail(f"in two minutes it did not come true that {script}")
+            time.sleep(0.02)
 
 
 @contextmanager

@@ -106,17 +106,19 @@ def unpack_system(packed: object, path: Path) -> System:
 
 
 def require_same_atoms(trained: System, given: System, where: Path) -> None:
-    """Raise CheckpointError unless a file holds what a model was trained on, atom by atom, and in the same cell."""
+    """Raise CheckpointError unless a file holds what a model was trained on, atom by atom, and in the same cell.
+
+    A model of a molecule without a cell takes it in a cell too, as programs write one that they simulated in a box.
+    """
     if not trained.same_atoms(given):
         order = " in another order" if sorted(trained.symbols) == sorted(given.symbols) else ""
         raise CheckpointError(
             f"{where}: the model was trained on {trained.formula} ({trained.atoms} atoms), but the file holds "
             f"{given.formula} ({given.atoms} atoms){order}; take a run of this molecule"
         )
-    if not trained.same_cell(given):
-        remedy = "take a run of this cell" if trained.pbc.any() else "take --drop-cell if it is a single molecule"
+    if trained.pbc.any() and not trained.same_cell(given):
         raise CheckpointError(
-            f"{where}: the model was trained {_in_cell(trained)}, but the file is {_in_cell(given)}; {remedy}"
+            f"{where}: the model was trained {_in_cell(trained)}, but the file is {_in_cell(given)}; take a run of it"
         )
 
 

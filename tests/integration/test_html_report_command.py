@@ -54,7 +54,7 @@ def test_a_run_alone_is_enough(run: Path, workplace: Path, neuralmd: Neuralmd) -
     assert f"{1e3 * mae:.2f} mÅ" in text
     assert text.count('src="data:image/') == 3
     with browser.opened(page) as view:
-        view.page.wait_for_function("window.neuralmd !== undefined")
+        view.wait_until("window.neuralmd !== undefined")
         assert view.ask("neuralmd.model.selectedAtoms({}).length") == 3
         assert view.ask("[...document.images].every((image) => image.naturalWidth > 0)")
         assert (view.complaints, view.requests) == ([], [])

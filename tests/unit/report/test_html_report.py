@@ -202,7 +202,7 @@ def drawn(view: browser.Opened) -> np.ndarray:
 
 def test_the_viewer_shows_atoms_and_the_slider_moves_them(written: Path) -> None:
     with browser.opened(written) as view:
-        view.page.wait_for_function("window.neuralmd !== undefined")
+        view.wait_until("window.neuralmd !== undefined")
         slider = view.page.locator("#frame")
         assert view.ask("neuralmd.state.frame") == int(slider.input_value()) == 25  # where the error is largest
         assert view.ask("neuralmd.model.selectedAtoms({}).length") == 3
@@ -241,7 +241,7 @@ def test_errors_can_be_drawn_larger_beside_the_truth_and_another_method_shown(wr
         assert view.page.locator("#colour option").all_inner_texts() == ["error, against the truth", "element"]
         assert "error 13.3 mÅ" in view.page.locator("#readout").inner_text()
         view.page.locator("#play").click()
-        view.page.wait_for_function("neuralmd.state.frame !== 25")
+        view.wait_until("neuralmd.state.frame !== 25")
         assert view.page.locator("#play").get_attribute("aria-label") == "Pause"
         assert (view.complaints, view.requests, view.dialogs) == ([], [], [])
 
