@@ -51,7 +51,7 @@ format: $(INSTALLED)  ## Format the code
 	@$(BIN)/ruff check --fix .
 
 bench: $(INSTALLED)  ## Time the parts that matter, as ratios; the numbers go to benchmark.json
-	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-json=benchmark.json -s
+	@OMP_NUM_THREADS=1 JAXTYPING_DISABLE=1 $(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-json=benchmark.json -s
 
 notebooks: $(INSTALLED)  ## Execute the notebooks (about two minutes), and keep none of their outputs
 	@$(TEST) -n 2 --nbmake --nbmake-timeout=900 notebooks

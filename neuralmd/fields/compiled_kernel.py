@@ -6,27 +6,15 @@ memory, radial functions are read and used at once, and only Clebsch-Gordan coef
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, no_type_check
+from typing import NamedTuple, no_type_check
 
-import numba
 import numpy as np
 
+from neuralmd.fields.machine_code import compiled, kept
 from neuralmd.fields.packed import Shape, Weights
 
 _PAIRS_AT_ONCE = 192
 """Pairs of atoms whose geometry is computed at once: long loops, which still stay in the first-level cache."""
-
-# Contraction lets a product and a sum become one instruction. Nothing may assume that all numbers are finite.
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc"}}
-
-
-def _kept(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function when it is first called, and keep the machine code for later processes where that can be."""
-    try:
-        return numba.njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # there is no folder that numba may write into
-        return numba.njit(**_OPTIONS)(function)
 
 
 class _Scratch(NamedTuple):
@@ -44,7 +32,7 @@ class _Scratch(NamedTuple):
     gates: np.ndarray
 
 
-@numba.njit(**_OPTIONS)
+@compiled
 @no_type_check
 def _clear(rows, count):
     """Set the first rows to zero."""
@@ -53,7 +41,7 @@ def _clear(rows, count):
             rows[k, place] = 0
 
 
-@numba.njit(**_OPTIONS)
+@compiled
 @no_type_check
 def _copy(source, target, rows):
     """Copy the first rows of features."""
@@ -63,7 +51,7 @@ def _copy(source, target, rows):
                 target[k, i, c] = source[k, i, c]
 
 
-@numba.njit(**_OPTIONS)
+@compiled
 @no_type_check
 def _directions(x, first, last, distances, monomials):
     """Distances of all pairs of the atoms from first to last, and unit vectors; an atom is at 1 from itself."""
@@ -85,7 +73,7 @@ def _directions(x, first, last, distances, monomials):
         u[3, pair] *= inverse
 
 
-@numba.njit(**_OPTIONS)
+@compiled
 @no_type_check
 def _places(pairs, last, weights, distances, intervals, spline):
     """The interval of the radial table in which each distance lies, and the weights of its spline there."""
@@ -101,7 +89,7 @@ def _places(pairs, last, weights, distances, intervals, spline):
             spline[k, pair] = w0 + place * (w1 + place * (w2 + place * w3))
 
 
-@numba.njit(**_OPTIONS)
+@compiled
 @no_type_check
 def _harmonics(pairs, shape, weights, monomials, harmonics):
     """Spherical harmonics of all pairs of a block, from their unit vectors."""
@@ -115,56 +103,57 @@ def _harmonics(pairs, shape, weights, monomials, harmonics):
             harmonics[row, pair] += value * monomials[source, pair]
 
 
-@numba.njit(**_OPTIONS)
+@compiled
 @no_type_check
-def _couple(pairs, layer, shape, weights, scratch):
-    """G of each path of a layer for all pairs of a block."""
+def _couple(pairs, k, shape, weights, scratch):
+    """G of each path of layer k for all pairs of a block."""
     g, y = scratch.couplings, scratch.harmonics
-    _clear(g, layer[6])
-    for k in range(layer[2], layer[3]):
-        row, source, value = shape.couplings[k, 0], shape.couplings[k, 1], weights.couplings[k]
+    _clear(g, shape.layers[k, 6])
+    for entry in range(shape.layers[k, 2], shape.layers[k, 3]):
+        row, source, value = shape.couplings[entry, 0], shape.couplings[entry, 1], weights.couplings[entry]
         for pair in range(pairs):
             g[row, pair] += value * y[source, pair]
 
 
-@numba.njit(**_OPTIONS)
+@compiled
 @no_type_check
-def _gather(i, before, features, layer, shape, weights, scratch):  # noqa: C901, PLR0912 - one nest of loops runs fastest
-    """Sum the messages to atom i over all others; `before` pairs of the block come before its own."""
-    table, u, w, g = weights.radial, scratch.monomials, scratch.spline, scratch.couplings
+def _gather(i, before, features, k, shape, weights, scratch):  # noqa: C901, PLR0912 - one nest of loops runs fastest
+    """Sum the messages of layer k to atom i over all others; `before` pairs of the block come before its own."""
+    t, u, w, g = weights.radial, scratch.monomials, scratch.spline, scratch.couplings
     radial, messages, channels = scratch.radial, scratch.messages, features.shape[2]
-    _clear(messages, layer[7])
+    _clear(messages, shape.layers[k, 7])
     for j in range(features.shape[1]):
         pair = before + j
-        knot = scratch.intervals[pair]
+        n = scratch.intervals[pair]
         # What is not a number must not vanish behind the cutoff.
-        if j == i or (knot == shape.last and u[0, pair] == u[0, pair]):
+        if j == i or (n == shape.last and u[0, pair] == u[0, pair]):
             continue
-        knot += shape.knots[i, j]
+        n += shape.knots[i, j]
         w0, w1, w2, w3 = w[0, pair], w[1, pair], w[2, pair], w[3, pair]
-        for c in range(layer[0] * channels, layer[1] * channels):
-            radial[c] = (
-                w0 * table[knot, c] + w1 * table[knot + 1, c] + w2 * table[knot + 2, c] + w3 * table[knot + 3, c]
-            )
         row = coupling = 0
-        for path in range(layer[0], layer[1]):
-            feature, r, f = shape.paths[path, 0], path * channels, shape.paths[path, 0] ** 2
+        for path in range(shape.layers[k, 0], shape.layers[k, 1]):
+            for c in range(channels):
+                radial[c] = (
+                    w0 * t[n, path, c] + w1 * t[n + 1, path, c] + w2 * t[n + 2, path, c] + w3 * t[n + 3, path, c]
+                )
+            feature = shape.paths[path, 0]
+            f = feature * feature
             for _ in range(2 * shape.paths[path, 1] + 1):
                 g0 = g[coupling, pair]
                 if feature == 0:
                     for c in range(channels):
-                        messages[row, c] += radial[r + c] * (g0 * features[0, j, c])
+                        messages[row, c] += radial[c] * (g0 * features[0, j, c])
                 elif feature == 1:
                     g1, g2 = g[coupling + 1, pair], g[coupling + 2, pair]
                     for c in range(channels):
-                        messages[row, c] += radial[r + c] * (
+                        messages[row, c] += radial[c] * (
                             g0 * features[1, j, c] + g1 * features[2, j, c] + g2 * features[3, j, c]
                         )
                 else:
                     g1, g2 = g[coupling + 1, pair], g[coupling + 2, pair]
                     g3, g4 = g[coupling + 3, pair], g[coupling + 4, pair]
                     for c in range(channels):
-                        messages[row, c] += radial[r + c] * (
+                        messages[row, c] += radial[c] * (
                             g0 * features[f, j, c]
                             + g1 * features[f + 1, j, c]
                             + g2 * features[f + 2, j, c]
@@ -174,12 +163,12 @@ def _gather(i, before, features, layer, shape, weights, scratch):  # noqa: C901,
                 for m in range(5, 2 * feature + 1):
                     g0 = g[coupling + m, pair]
                     for c in range(channels):
-                        messages[row, c] += radial[r + c] * (g0 * features[f + m, j, c])
+                        messages[row, c] += radial[c] * (g0 * features[f + m, j, c])
                 row += 1
                 coupling += 2 * feature + 1
 
 
-@numba.njit(**_OPTIONS)
+@compiled
 @no_type_check
 def _multiply(source, row, linear, first, target, into):
     """Add the product of a row of the source with the matrix that begins at a row of the linear maps."""
@@ -198,20 +187,20 @@ def _multiply(source, row, linear, first, target, into):
             target[into, c] += s0 * linear[first + k, c]
 
 
-@numba.njit(**_OPTIONS)
+@compiled
 @no_type_check
-def _mix(i, features, layer, begin, paths, linear, scratch):
+def _mix(i, features, k, begin, shape, linear, scratch):
     """Mix the messages to atom i, and keep some of its features; the row after the last linear map used."""
     messages, mixed, gates, channels = scratch.messages, scratch.mixed, scratch.gates, features.shape[2]
     _clear(mixed, len(mixed))
     row = 0
-    for path in range(layer[0], layer[1]):
-        output = paths[path, 1]
+    for path in range(shape.layers[k, 0], shape.layers[k, 1]):
+        output = shape.paths[path, 1]
         for m in range(output * output, (output + 1) * (output + 1)):
             _multiply(messages, row, linear, begin, mixed, m)
             row += 1
         begin += channels
-    for degree in range(min(layer[4], layer[5]) + 1):
+    for degree in range(min(shape.layers[k, 4], shape.layers[k, 5]) + 1):
         for m in range(degree * degree, (degree + 1) * (degree + 1)):
             for c in range(channels):
                 gates[0, c] = features[m, i, c]
@@ -220,7 +209,7 @@ def _mix(i, features, layer, begin, paths, linear, scratch):
     return begin
 
 
-@numba.njit(**_OPTIONS)
+@compiled
 @no_type_check
 def _gate(i, highest, begin, linear, mixed, gates, target):
     """Gate the features of atom i; the row after the last linear map used."""
@@ -240,7 +229,7 @@ def _gate(i, highest, begin, linear, mixed, gates, target):
     return begin
 
 
-@numba.njit(**_OPTIONS)
+@compiled
 @no_type_check
 def _room(atoms, block, shape, weights):
     """Scratch arrays for molecules of so many atoms, so many of which are centres of a block."""
@@ -253,14 +242,14 @@ def _room(atoms, block, shape, weights):
         np.empty((4, pairs), dtype),
         np.empty((shape.harmonics[-1, 0] + 1, pairs), dtype),
         np.empty((shape.most[6], pairs), dtype),
-        np.empty(weights.radial.shape[1], dtype),
+        np.empty(channels, dtype),
         np.empty((shape.most[7], channels), dtype),
         np.empty(((highest + 1) * (highest + 1), channels), dtype),
         np.empty((1, channels), dtype),
     )
 
 
-@_kept
+@kept
 @no_type_check
 def evaluate(positions, inputs, outputs, shape: Shape, weights: Weights):
     """The features of all atoms after the last layer.
@@ -281,7 +270,7 @@ def evaluate(positions, inputs, outputs, shape: Shape, weights: Weights):
     for b in range(len(positions)):
         _copy(inputs[b], here, inputs.shape[1])
         begin = end = 0
-        for layer in shape.layers:
+        for k in range(len(shape.layers)):
             for first in range(0, atoms, block):
                 last = min(atoms, first + block)
                 pairs = (last - first) * atoms
@@ -289,11 +278,11 @@ def evaluate(positions, inputs, outputs, shape: Shape, weights: Weights):
                     _directions(positions[b], first, last, r, u)
                     _places(pairs, shape.last, weights, r, scratch.intervals, scratch.spline)
                     _harmonics(pairs, shape, weights, u, y)
-                _couple(pairs, layer, shape, weights, scratch)
+                _couple(pairs, k, shape, weights, scratch)
                 for i in range(first, last):
-                    _gather(i, (i - first) * atoms, here, layer, shape, weights, scratch)
-                    end = _mix(i, here, layer, begin, shape.paths, linear, scratch)
-                    end = _gate(i, layer[5], end, linear, scratch.mixed, scratch.gates, there)
+                    _gather(i, (i - first) * atoms, here, k, shape, weights, scratch)
+                    end = _mix(i, here, k, begin, shape, linear, scratch)
+                    end = _gate(i, shape.layers[k, 5], end, linear, scratch.mixed, scratch.gates, there)
             begin = end
             here, there = there, here
         _copy(here, outputs[b], outputs.shape[1])

@@ -50,7 +50,7 @@ class Weights(NamedTuple):
     Attributes:
         intervals: Intervals of the radial table in one angstrom.
         spline: The four weights of a cubic spline, as polynomials of the place in an interval.
-        radial: The radial table, all channels of a path side by side.
+        radial: The radial table.
         harmonics: The coefficient of each entry of `Shape.harmonics`.
         couplings: The coefficient of each entry of `Shape.couplings`.
         linear: All linear maps, one below the other, in the order of their use: of each layer the mix of each path,
@@ -59,7 +59,7 @@ class Weights(NamedTuple):
 
     intervals: Float[ndarray, " one"]
     spline: Float[ndarray, "powers 4"]
-    radial: Float[ndarray, "knots functions"]
+    radial: Float[ndarray, "knots paths channels"]
     harmonics: Float[ndarray, " terms"]
     couplings: Float[ndarray, " entries"]
     linear: Float[ndarray, "rows channels"]
@@ -118,7 +118,7 @@ def pack(layers: nn.ModuleList, radials: RadialNetworks, coupling: Coupling, dty
     exact = Weights(
         intervals=np.array([1.0 / table.spacing]),
         spline=table.polynomials().numpy(),
-        radial=table.coefficients().flatten(1).numpy(),
+        radial=table.coefficients().numpy(),
         harmonics=np.array(harmonics.values),
         couplings=np.array(couplings.values),
         linear=torch.cat([part.double().cpu() for each in interactions for part in _linear_maps(each)]).numpy(),

@@ -204,11 +204,11 @@ def test_without_numba_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_folder_to_keep_machine_code_in_it_is_made_each_time() -> None:
-    from neuralmd.fields.compiled_kernel import _kept
+    from neuralmd.fields.machine_code import kept
 
     names: dict[str, Callable[[int], int]] = {}
     exec("def double(number): return 2 * number", names)  # noqa: S102 - a function of no file
-    assert _kept(names["double"])(21) == 42
+    assert kept(names["double"])(21) == 42
 
 
 def test_a_path_is_that_of_torch() -> None:
