@@ -111,7 +111,8 @@ class CompactBlend(Blend):
     """lambda = u^p / (u^p + (1 - u)^p) with u = (s - margin) / (1 - 2 margin), held to [0, 1].
 
     Next to each anchor the other's solution, which is the worse there, has no weight at all: it need not be solved
-    for. The solve then takes the part 1 - margin of the evaluations. On benzene at K = 20 a margin of 1/4 with p = 2
+    for. The solve then takes the part 1 - margin of the evaluations, unless a correction or error bars ask for the
+    disagreement of the solutions in the whole gap. On benzene at K = 20 a margin of 1/4 with p = 2
     errs as little as the power blend with p = 3.
 
     Attributes:
