@@ -23,9 +23,9 @@ from neuralmd.interpolators.both_ways import (
     forward_path,
     span_of,
 )
-from neuralmd.interpolators.bridge import ThermostatBridge
+from neuralmd.interpolators.bridge import Bridged, ThermostatBridge
 from neuralmd.interpolators.correction import PROBES, MismatchCorrection, Solutions
-from neuralmd.interpolators.error_bars import ErrorBars
+from neuralmd.interpolators.error_bars import ErrorBars, Spreads
 from neuralmd.interpolators.kicked import kicked_paths
 from neuralmd.ode.solvers import Solver
 from neuralmd.system import Curves, PhaseState, Times
@@ -117,18 +117,20 @@ class BidirectionalODE(Interpolator):
 
     def forward(self, anchors: Anchors, times: Times) -> Path:
         """The blend and its derivative; see `Interpolator.forward`."""
-        gap = anchors.gap
         uncorrected = self.uncorrected(anchors, times)
-        path, both = uncorrected.path, uncorrected.both
-        if uncorrected.for_correction is not None and self.correction is not None:
-            extra = self.correction(uncorrected.for_correction, self.accelerations(both))
-            path = replace(
-                path, positions=path.positions + extra.positions, velocities=path.velocities + extra.velocities
-            )
-        return self._with_bars(path, (both.forward, both.backward), both.s, gap)
+        path, bars, gap = self.corrected(uncorrected), self._bars_of(anchors.gap), anchors.gap
+        if bars is None:
+            return path
+        s, guesses = uncorrected.both.s.to(path.positions), self.guesses(uncorrected)
+        return replace(path, error_bars=bars(gap, s, guesses), frame_error_bars=bars.of_frames(gap, s, guesses))
 
-    def uncorrected(self, anchors: Anchors, times: Times) -> Uncorrected:
+    def uncorrected(self, anchors: Anchors, times: Times, reach: float = 0.0) -> Uncorrected:
         """The path without the correction, and both solutions at its probes, if it has been made for such gaps.
+
+        Args:
+            anchors: The anchors.
+            times: Query times [fs].
+            reach: Part of the gap that each solution is wanted for, beyond what the path needs.
 
         Raises:
             DataError: If the times do not lie in [0, gap] in increasing order.
@@ -137,21 +139,40 @@ class BidirectionalODE(Interpolator):
         gap = anchors.gap
         bridge = None if self.bridge is None or self.bridge.fitted(gap) is None else self.bridge
         wanted = self.correction is not None and self.correction.fitted(gap) is not None
-        # The disagreement is wanted everywhere, the solutions themselves only as far as the blend reads them.
-        reach = 1.0 if wanted or self._bars_of(gap) is not None else self.blend.reach
+        # Without a bridge, bars want the disagreement everywhere; else solutions go only where the blend reads them.
+        everywhere = wanted or (bridge is None and self._bars_of(gap) is not None)
+        reach = 1.0 if everywhere else max(reach, self.blend.reach)
         probes = _NONE if bridge is None else bridge.probes(gap)
         both, probed = self.probed_solutions(anchors, times, (probes, _PROBES if wanted else _NONE), reach)
-        if bridge is None:
-            path = self.joined(both.forward, both.backward, both.s, gap)
-        else:
-            path = self._bridged(anchors, times, bridge, both, reach)
-        return Uncorrected(path, both, probed if wanted else None)
+        bridged = None if bridge is None else self._bridged(anchors, times, bridge, both, reach)
+        ends = both if bridged is None else bridged
+        path = self.joined(ends.forward, ends.backward, both.s, gap)
+        if bridged is not None:
+            path = replace(path, friction=bridged.friction)
+        return Uncorrected(path, both, bridged, probed if wanted else None)
+
+    def corrected(self, uncorrected: Uncorrected) -> Path:
+        """The path with the correction, if there is one for such gaps."""
+        path = uncorrected.path
+        if uncorrected.for_correction is None or self.correction is None:
+            return path
+        extra = self.correction(uncorrected.for_correction, self.accelerations(uncorrected.both))
+        return replace(path, positions=path.positions + extra.positions, velocities=path.velocities + extra.velocities)
+
+    def guesses(self, uncorrected: Uncorrected) -> Spreads:
+        """Squared errors of the atoms as far as the solutions tell of them [A^2]; see `ErrorBars`."""
+        both = uncorrected.both
+        if uncorrected.bridged is None or self.bridge is None:
+            return (both.backward.positions - both.forward.positions).square().mean(-1)
+        return self.bridge.variances(uncorrected.bridged, both.s * both.gap, self.blend.weight(both.s))
 
     def accelerations(self, both: Solutions) -> tuple[Curves, Curves]:
         """dv/dt along both solutions: the solver's, or else by one more evaluation of the field at each time."""
         return _accelerations(self.field, both.forward), _accelerations(self.field, both.backward)
 
-    def _bridged(self, anchors: Anchors, times: Times, bridge: ThermostatBridge, both: Solutions, reach: float) -> Path:
+    def _bridged(
+        self, anchors: Anchors, times: Times, bridge: ThermostatBridge, both: Solutions, reach: float
+    ) -> Bridged:
         gap = anchors.gap
         probes = bridge.probes(gap)
         weight = self.blend.weight(probes)
@@ -159,20 +180,11 @@ class BidirectionalODE(Interpolator):
         for round_ in range(1, bridge.rounds + 1):
             again = self.kicked_solutions(anchors, times, probes, bridge.impulses(moved), reach)
             moved = bridge(again, weight, bridge.noise(gap, round_), moved.kicks)
-        path = self.joined(moved.forward, moved.backward, both.s, gap)
-        return replace(path, friction=moved.friction)
+        return moved
 
     def _bars_of(self, gap: float) -> ErrorBars | None:
         bars = self.error_bars
         return None if bars is None or bars.known(gap) is None else bars
-
-    def _with_bars(self, path: Path, both: tuple[Path, Path], s: Times, gap: float) -> Path:
-        bars = self._bars_of(gap)
-        if bars is None:
-            return path
-        apart = both[1].positions - both[0].positions
-        at = s.to(apart)
-        return replace(path, error_bars=bars(gap, at, apart), frame_error_bars=bars.of_frames(gap, at, apart))
 
     @override
     def remark(self, gap: float) -> str | None:
@@ -271,12 +283,14 @@ class Uncorrected:
 
     Attributes:
         path: The path.
-        both: The two solutions that it was made of, at its times and at the bridge's probes, if there is one.
+        both: The two solutions, at its times and at the bridge's probes, if there is one.
+        bridged: Both after the bridge's kicks, of which the path is made; none without a bridge for such gaps.
         for_correction: The same at the correction's probes; none if there is none for such gaps.
     """
 
     path: Path
     both: Solutions
+    bridged: Bridged | None
     for_correction: Solutions | None
 
 

@@ -13,9 +13,10 @@ from neuralmd.errors import DataError
 from neuralmd.interpolators.base import Friction, Path
 from neuralmd.interpolators.both_ways import Impulses, Parts
 from neuralmd.interpolators.correction import Solutions
+from neuralmd.interpolators.error_bars import Spreads
 from neuralmd.interpolators.modes import Modal, NormalModes
 from neuralmd.interpolators.orientation import Rotations
-from neuralmd.interpolators.smoothing import Inferred, Mismatch, Noise, infer, response
+from neuralmd.interpolators.smoothing import Inferred, Mismatch, Noise, infer, remaining, response
 from neuralmd.system import System, Times
 
 _SAME_GAP = 1e-3
@@ -32,18 +33,30 @@ class Bridged:
     Attributes:
         forward: From the first anchor.
         backward: From the second anchor, in order of increasing time.
-        friction: The thermostat's part of the kicks.
-        kicks: All kicks, for each mode.
         rotations: From the laboratory's axes to those of the modes.
-        surprise: See `Inferred`.
+        mismatch: What the kicks were inferred from.
+        noise: Their standard deviations.
+        found: The kicks.
     """
 
     forward: Path
     backward: Path
-    friction: Friction
-    kicks: Modal
     rotations: Rotations
-    surprise: Float[Tensor, " batch"]
+    mismatch: Mismatch
+    noise: Noise
+    found: Inferred
+
+    @property
+    def kicks(self) -> Modal:
+        """All kicks, for each mode."""
+        return self.found.kicks
+
+    @property
+    def friction(self) -> Friction:
+        """The thermostat's part of the kicks."""
+        times = self.mismatch.kicks
+        step = times[1] - times[0]
+        return Friction(times, -self.found.factors.T / step, self.found.spread.T / step)
 
 
 class ThermostatBridge(nn.Module):
@@ -152,15 +165,41 @@ class ThermostatBridge(nn.Module):
         found = self.infer(mismatch, noise, applied)
         new = found.kicks if applied is None else found.kicks - applied
         times = both.s.to(new) * both.gap
-        step = both.gap / len(mismatch.kicks)
         return Bridged(
             self._moved(both.forward, self.moves(times, mismatch.kicks, new, ahead=True), rotations),
             self._moved(both.backward, self.moves(times, mismatch.kicks, new, ahead=False), rotations),
-            Friction(mismatch.kicks, -found.factors.T / step, found.spread.T / step),
-            found.kicks,
             rotations,
-            found.surprise,
+            mismatch,
+            noise,
+            found,
         )
+
+    def variances(self, bridged: Bridged, times: Times, share: Parts) -> Spreads:
+        """How far the joined path may be from the truth by what the mismatch does not tell of the kicks.
+
+        sigma_i(t)^2 = 1/3 sum_k |B_ik|^2 s_k var_k(t) / m_i + s / 3 sum_jl r_ij(t) . <dc_j dc_l> r_il(t),
+        r_ij = sum_k B_ik H_jk(t) v_jk / m_i^(1/2)
+
+        with var and H of `remaining`, and each part larger by what the gap's mismatch has been larger than expected: s
+        and s_k of `Inferred`. As in a scale mixture of Gaussians, a gap that surprises is less certain in all it does.
+
+        Args:
+            bridged: The solutions.
+            times: t [fs].
+            share: lambda at these times.
+        """
+        found, mismatch = bridged.found, bridged.mismatch
+        omegas, at = self.modes.omegas.double(), times.to(mismatch.kicks)
+        ahead, back = (self._effects(at, mismatch.kicks, ahead=way)[0] for way in (True, False))
+        weight = share.to(at)[:, None, None]
+        left = remaining(mismatch, omegas, bridged.noise, (1.0 - weight) * ahead + weight * back)
+        atoms = len(self.modes.reference)
+        basis = self.modes.weighted_basis.float()  # of single precision, since it decides nothing but a width
+        own = torch.einsum("tk,bk,ck->tbc", left.variance.float(), found.surprises.float(), basis.square())
+        pushed = torch.einsum("tjk,jbk->tbjk", left.common.float(), mismatch.along.float())
+        open_ = torch.einsum("bmj,tbjc->tbmc", found.root.float(), pushed @ basis.T).square().sum(2)
+        both = own + found.surprise.float()[:, None] * open_
+        return both.unflatten(2, (atoms, 3)).mean(-1).to(self.white)
 
     def mismatch(self, both: Solutions, weight: Parts) -> tuple[Rotations, Mismatch]:
         """The rotations into the axes of the modes, and the mismatch there in the middle of the gap."""
@@ -189,13 +228,17 @@ class ThermostatBridge(nn.Module):
 
     def moves(self, times: Times, kicks: Float[Tensor, " kick"], size: Modal, *, ahead: bool) -> tuple[Modal, Modal]:
         """What kicks of that size do to the positions and velocities of a solution, forward (`ahead`) or backward."""
-        elapsed = times[:, None] - kicks
-        before = elapsed > _ROUNDING * float(kicks[-1] + 1.0)
-        counts = before.to(size) if ahead else before.to(size) - 1.0
-        shift, turn = response(self.modes.omegas.double(), elapsed)
-        both = torch.stack((shift, turn)) * counts[..., None]
-        x, v = torch.einsum("otjk,jbk->otbk", both, size)
+        x, v = torch.einsum("otjk,jbk->otbk", self._effects(times, kicks, ahead=ahead), size)
         return x, v
+
+    def _effects(
+        self, times: Times, kicks: Float[Tensor, " kick"], *, ahead: bool
+    ) -> Float[Tensor, "2 time kick modes"]:
+        """What unit kicks do to a solution's positions and velocities: nothing, if it has not been through them."""
+        elapsed = times[:, None] - kicks
+        before = (elapsed > _ROUNDING * float(kicks[-1] + 1.0)).to(elapsed)
+        counts = before if ahead else before - 1.0
+        return torch.stack(response(self.modes.omegas.double(), elapsed)) * counts[..., None]
 
     def impulses(self, bridged: Bridged) -> Impulses:
         """The kicks as changes of the atoms' velocities [A/fs]."""

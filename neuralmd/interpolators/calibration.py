@@ -60,21 +60,15 @@ def calibrate_error_bars(model: BidirectionalODE, frames: Frames, part: Part) ->
     bars = model.error_bars
     if bars is None:
         return
-    # Bars of an earlier calibration would be computed on the way.
-    model.error_bars = None
-    dtype = bars.dtype
-    try:
-        for stride in bars.strides:
-            starts = part.starts(stride)
-            if len(starts) < bars.fewest_windows:
-                continue
-            chosen = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _WINDOWS)).long()]
-            errors, apart = [], []
-            for some in chosen.split(gaps_at_once(model, frames.system.atoms, stride)):
-                window = cut(frames, some, stride, dtype)
-                forward, backward = model.solutions(window.anchors, window.times)
-                errors.append(model(window.anchors, window.times).positions - window.hidden)
-                apart.append(backward.positions - forward.positions)
-            bars.calibrate(stride, Residuals(torch.cat(errors, 1), torch.cat(apart, 1)))
-    finally:
-        model.error_bars = bars
+    for stride in bars.strides:
+        starts = part.starts(stride)
+        if len(starts) < bars.fewest_windows:
+            continue
+        chosen = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _WINDOWS)).long()]
+        errors, guesses = [], []
+        for some in chosen.split(gaps_at_once(model, frames.system.atoms, stride)):
+            window = cut(frames, some, stride, bars.dtype)
+            found = model.uncorrected(window.anchors, window.times, reach=1.0)
+            errors.append(model.corrected(found).positions - window.hidden)
+            guesses.append(model.guesses(found))
+        bars.calibrate(stride, Residuals(torch.cat(errors, 1), torch.cat(guesses, 1)))

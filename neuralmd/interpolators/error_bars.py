@@ -1,4 +1,4 @@
-"""`ErrorBars`: how far a rebuilt atom may be from the truth, from the disagreement of the two solutions."""
+"""`ErrorBars`: how far a rebuilt atom may be from the truth, from what a model can guess of its own error."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ _SAME_GAP = 1e-3
 
 _ROUNDING = 1e-9
 
+_REWEIGHTINGS = 4
+_FLOOR = 1e-4
+_LEAST = 0.05
+"""Part of the mean squared error below which no gap weighs more."""
+
 Spreads = Float[Tensor, "time batch atoms"]
-"""A length for each atom of each frame [A]."""
+"""A number for each atom of each frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,22 +34,24 @@ class Residuals:
 
     Attributes:
         errors: x_hat - x at the hidden frames, which are evenly spaced in the gap [A].
-        disagreement: x_bwd - x_fwd at the same times [A].
+        guesses: Guesses of their squares at the same times, made without the truth [A^2].
     """
 
     errors: Curves
-    disagreement: Curves
+    guesses: Spreads
 
 
 class ErrorBars(nn.Module):
     """Half-widths q such that |x_hat - x| <= q for a stated part of all components.
 
-    q_i(t) = Q_e(s) sigma_i(t),  sigma_i(t)^2 = alpha_e(s) + beta_e(s) |x_bwd,i - x_fwd,i|^2 / 3,  s = t / gap
+    q_i(t) = Q_e(s) sigma_i(t),  sigma_i(t)^2 = alpha_e(s) + beta_e(s) g_i(t),  s = t / gap
 
-    for an atom i of element e. The disagreement of the two solutions needs no truth; alpha and beta are a regression of
-    the squared error on it, and Q is the quantile of |x_hat - x| / sigma that split conformal prediction takes, the
-    ceil((n + 1) level)-th smallest of n. All are calibrated at each hidden frame on windows that were not trained on,
-    and interpolated linearly in s between them; the bar is zero at both anchors. They belong to the length of the gap.
+    for an atom i of element e. g is a guess of the squared error that needs no truth: |x_bwd,i - x_fwd,i|^2 / 3, or
+    what the bridge says (`ThermostatBridge.variances`), which looks at that disagreement more closely. alpha and beta
+    are a regression of the squared error on it, and Q is the quantile of |x_hat - x| / sigma that split conformal
+    prediction takes, the ceil((n + 1) level)-th smallest of n. All are calibrated at each hidden frame on windows that
+    were not trained on, and interpolated linearly in s between them; the bar is zero at both anchors. They belong to
+    the length of the gap.
 
     The coverage holds for windows that are exchangeable with the calibration's: the same molecule and conditions, and
     anchors whose velocities are known as well. Inferred velocities err more than the bars say: files whose velocities
@@ -97,29 +104,29 @@ class ErrorBars(nn.Module):
         found = torch.nonzero(close).flatten().tolist()
         return found[0] if found else None
 
-    def forward(self, gap: float, s: Times, disagreement: Curves) -> Spreads:
+    def forward(self, gap: float, s: Times, guesses: Spreads) -> Spreads:
         """The half-width q of each atom [A].
 
         Args:
             gap: Time from anchor to anchor [fs].
             s: Times as parts of the gap.
-            disagreement: x_bwd - x_fwd at these times [A].
+            guesses: g at these times [A^2].
 
         Raises:
             DataError: If it was not calibrated for this gap.
         """
         index = self._index(gap)
-        table = self._at(index, s.to(disagreement))[:-1][self.species]
-        return table[:, 2].T[:, None] * self._sigma(table, disagreement)
+        table = self._at(index, s.to(guesses))[:-1][self.species]
+        return table[:, 2].T[:, None] * self._sigma(table, guesses)
 
-    def of_frames(self, gap: float, s: Times, disagreement: Curves) -> Float[Tensor, "time batch"]:
+    def of_frames(self, gap: float, s: Times, guesses: Spreads) -> Float[Tensor, "time batch"]:
         """The bar of whole frames: the root mean square error over all components is below it for the stated part.
 
         Arguments and errors are those of `forward`.
         """
         index = self._index(gap)
-        table = self._at(index, s.to(disagreement))
-        sigma = self._sigma(table[:-1][self.species], disagreement)
+        table = self._at(index, s.to(guesses))
+        sigma = self._sigma(table[:-1][self.species], guesses)
         return table[-1, 2][:, None] * sigma.square().mean(-1).sqrt()
 
     @torch.no_grad()
@@ -143,13 +150,12 @@ class ErrorBars(nn.Module):
         self.calibrated[index] = True
 
     def _fit(self, residuals: Residuals) -> Float[Tensor, "rows 3 hidden"]:
-        errors, apart = residuals.errors.double(), residuals.disagreement.double()
-        distance = apart.square().mean(-1)
-        rows, sigma = [], torch.zeros_like(distance)
+        errors, guesses = residuals.errors.double(), residuals.guesses.double()
+        rows, sigma = [], torch.zeros_like(guesses)
         for element in range(int(self.species.max()) + 1):
             atoms = self.species == element
-            alpha, beta = _regress(errors[:, :, atoms].square().mean(-1), distance[:, :, atoms])
-            sigma[:, :, atoms] = (alpha[:, None, None] + beta[:, None, None] * distance[:, :, atoms]).sqrt()
+            alpha, beta = _regress(errors[:, :, atoms].square().mean(-1), guesses[:, :, atoms])
+            sigma[:, :, atoms] = (alpha[:, None, None] + beta[:, None, None] * guesses[:, :, atoms]).sqrt()
             scores = (errors[:, :, atoms].abs() / sigma[:, :, atoms, None]).flatten(1)
             rows.append(torch.stack((alpha, beta, _quantile(scores, self.level))))
         whole = errors.square().mean((-1, -2)).sqrt() / sigma.square().mean(-1).sqrt()
@@ -175,25 +181,33 @@ class ErrorBars(nn.Module):
         return (1.0 - share) * table[..., left.long()] + share * table[..., left.long() + 1]
 
     @staticmethod
-    def _sigma(table: Float[Tensor, "atoms 3 time"], disagreement: Curves) -> Spreads:
-        distance = disagreement.square().mean(-1)
-        return (table[:, 0].T[:, None] + table[:, 1].T[:, None] * distance).sqrt()
+    def _sigma(table: Float[Tensor, "atoms 3 time"], guesses: Spreads) -> Spreads:
+        return (table[:, 0].T[:, None] + table[:, 1].T[:, None] * guesses).sqrt()
 
 
 def _regress(
-    squares: Float[Tensor, "time window atoms"], distances: Float[Tensor, "time window atoms"]
+    squares: Float[Tensor, "time window atoms"], guesses: Float[Tensor, "time window atoms"]
 ) -> tuple[Float[Tensor, " time"], Float[Tensor, " time"]]:
-    """alpha, beta >= 0 of squares ~ alpha + beta distances at each time, by least squares."""
-    y, x = squares.flatten(1), distances.flatten(1)
-    mean_x, mean_y = x.mean(1), y.mean(1)
-    spread = (x - mean_x[:, None]).square().mean(1)
-    common = ((x - mean_x[:, None]) * (y - mean_y[:, None])).mean(1)
+    """alpha, beta >= 0 of squares ~ alpha + beta guesses at each time, by least squares weighted by the fit.
+
+    A square scatters as its own mean does. Unweighted, the few gaps with the largest errors would decide everything.
+    """
+    y, x = squares.flatten(1), guesses.flatten(1)
     tiny = torch.finfo(y.dtype).tiny
-    steepest = mean_y / mean_x.clamp(min=tiny)
-    beta = torch.minimum((common / spread.clamp(min=tiny)).clamp(min=0.0), steepest)
-    # A floor keeps sigma positive where both solutions happen to agree.
-    alpha = (mean_y - beta * mean_x).clamp(min=tiny).maximum(1e-4 * mean_y)
-    return alpha, beta
+    scale = y.mean(1).clamp(min=tiny)
+    y, x = y / scale[:, None], x / x.mean(1, keepdim=True).clamp(min=tiny)
+    weights = torch.ones_like(y)
+    alpha, beta = torch.zeros_like(scale), torch.zeros_like(scale)
+    for _ in range(_REWEIGHTINGS):
+        weights = weights / weights.sum(1, keepdim=True)
+        mean_x, mean_y = (weights * x).sum(1), (weights * y).sum(1)
+        spread = (weights * (x - mean_x[:, None]).square()).sum(1)
+        common = (weights * (x - mean_x[:, None]) * (y - mean_y[:, None])).sum(1)
+        beta = torch.minimum((common / spread.clamp(min=tiny)).clamp(min=0.0), mean_y / mean_x.clamp(min=tiny))
+        # A floor keeps sigma positive where the guess happens to vanish.
+        alpha = (mean_y - beta * mean_x).clamp(min=_FLOOR)
+        weights = (alpha[:, None] + beta[:, None] * x).clamp(min=_LEAST).square().reciprocal()
+    return scale * alpha, scale * beta / guesses.flatten(1).mean(1).clamp(min=tiny)
 
 
 def _quantile(scores: Float[Tensor, "time n"], level: float) -> Float[Tensor, " time"]:

@@ -13,8 +13,11 @@ from neuralmd.interpolators.batches import gaps_at_once, in_batches, joined
 
 
 @torch.no_grad()
-def path_through(method: Interpolator, known: Trajectory, gaps: range, stride: int) -> Path:
-    """The path through gaps at the times of their hidden frames. Arguments and errors are those of `fill`."""
+def path_through(method: Interpolator, known: Trajectory, gaps: range, stride: int, at_once: int | None = None) -> Path:
+    """The path through gaps at the times of their hidden frames, `at_once` gaps together; none for `gaps_at_once`.
+
+    The other arguments and errors are those of `fill`.
+    """
     parameter = next(method.parameters(), torch.zeros((), dtype=torch.float64))
     frames = Frames.of(known, parameter.device, velocities_needed=method.needs_velocities)
 
@@ -23,7 +26,7 @@ def path_through(method: Interpolator, known: Trajectory, gaps: range, stride: i
         times = torch.arange(1, stride, dtype=parameter.dtype, device=parameter.device) * (anchors.gap / stride)
         return method(anchors, times)
 
-    size = gaps_at_once(method, known.system.atoms, stride)
+    size = at_once or gaps_at_once(method, known.system.atoms, stride)
     return joined([path for _, path in in_batches(torch.arange(gaps.start, gaps.stop), size, through)])
 
 

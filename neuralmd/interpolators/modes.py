@@ -95,6 +95,11 @@ class NormalModes(nn.Module):
         middle = self._centred(0.5 * (start + end).double())
         return self.orientation.rotations(middle, self.reference.double(), self._masses)
 
+    @property
+    def weighted_basis(self) -> Float[Tensor, "coordinates modes"]:
+        """M^(-1/2) B: the displacement of each atom that a unit of each mode is [amu^(-1/2)]."""
+        return self.basis.double() / self._masses.sqrt().repeat_interleave(3)[:, None]
+
     def along(self, vectors: Curves, rotations: Rotations) -> Modal:
         """B^T M^(1/2) d R for displacements or velocities d."""
         return ((vectors.double() @ rotations) * self._masses.sqrt()[:, None]).flatten(2) @ self.basis.double()

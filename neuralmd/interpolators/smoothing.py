@@ -80,14 +80,18 @@ class Inferred:
     Attributes:
         factors: Mean of c_j.
         spread: Standard deviation of c_j.
+        root: R_c with R_c^T R_c = <c c^T> - <c><c>^T.
         kicks: Mean of c_j v + w_j, for each mode.
         surprise: z^T S^-1 z / dim z for each gap: 1 on average if the noise is as large as was said.
+        surprises: (z - G <c>)^T D^-1 (z - G <c>) / 2 for each mode: the same for what the thermostat leaves over.
     """
 
     factors: Float[Tensor, "batch kick"]
     spread: Float[Tensor, "batch kick"]
+    root: Float[Tensor, "batch kick kick"]
     kicks: Modal
     surprise: Float[Tensor, " batch"]
+    surprises: Float[Tensor, "batch modes"]
 
 
 def infer(mismatch: Mismatch, omegas: Omegas, noise: Noise) -> Inferred:
@@ -104,13 +108,9 @@ def infer(mismatch: Mismatch, omegas: Omegas, noise: Noise) -> Inferred:
     The middle of the gap is the best t_m: no kick is propagated over more than half of it, so the harmonic
     approximation errs least.
     """
-    shift, turn = response(omegas, mismatch.time - mismatch.kicks)
-    answer = torch.stack((shift, turn), dim=-1)  # kick, modes, 2
-    rest = torch.einsum("kjl,lkx->kjx", noise.of_rest(mismatch.kicks), answer)
-    rounding = _ROUNDING**2 * torch.diag_embed(torch.stack((torch.ones_like(omegas), omegas**2), dim=-1))
-    lower = torch.linalg.cholesky(torch.einsum("jkx,kjy->kxy", answer, rest) + rounding)
+    answer, rest, lower = _seen(mismatch, omegas, noise)
     z = torch.stack((mismatch.positions, mismatch.velocities), dim=-1)
-    pushed = torch.stack((shift[:, None] * mismatch.along, turn[:, None] * mismatch.along), dim=-1)
+    pushed = answer[:, None] * mismatch.along[..., None]
     white = torch.linalg.solve_triangular(lower, z[..., None], upper=False).flatten(1)
     known = torch.linalg.solve_triangular(lower, pushed[..., None], upper=False).flatten(2).transpose(0, 1)
     # <c c^T> = R R^T and ((R R^T)^-1 + G^T G)^-1 = R (1 + R^T G^T G R)^-1 R^T, which stands a prior of zero
@@ -120,12 +120,54 @@ def infer(mismatch: Mismatch, omegas: Omegas, noise: Noise) -> Inferred:
     half = torch.linalg.cholesky(same + reduced @ reduced.mT)
     right = reduced @ white[..., None]
     factors = (root @ torch.cholesky_solve(right, half))[..., 0]
-    spread = torch.linalg.solve_triangular(half, root.T.expand(len(half), -1, -1), upper=False).norm(dim=1)
+    spread = torch.linalg.solve_triangular(half, root.T.expand(len(half), -1, -1), upper=False)
     left = z - torch.einsum("jbkx,bj->bkx", pushed, factors)
     weights = torch.cholesky_solve(left[..., None], lower)[..., 0]
+    surprises = 0.5 * (left * weights).sum(-1)
     kicks = factors.T[..., None] * mismatch.along + torch.einsum("kjx,bkx->jbk", rest, weights)
     explained = torch.linalg.solve_triangular(half, right, upper=False).square().sum((1, 2))
-    return Inferred(factors, spread, kicks, (white.square().sum(1) - explained) / white.shape[1])
+    surprise = (white.square().sum(1) - explained) / white.shape[1]
+    return Inferred(factors, spread.norm(dim=1), spread, kicks, surprise, surprises)
+
+
+@dataclass(frozen=True, eq=False)
+class Remaining:
+    """What the mismatch leaves open of a displacement e(t) = sum_j E_j(t) k_j; the same for all gaps.
+
+    Attributes:
+        variance: Of e(t) if all c_j were known, for each mode [A^2 amu].
+        common: H_j(t), by which an error of c_j moves e(t): e <- e + sum_j H_j v_j dc_j [fs].
+    """
+
+    variance: Float[Tensor, "time modes"]
+    common: Float[Tensor, "time kick modes"]
+
+
+def remaining(mismatch: Mismatch, omegas: Omegas, noise: Noise, effect: Float[Tensor, "time kick modes"]) -> Remaining:
+    """How uncertain displacements are after the mismatch has been seen.
+
+    var = E (<w w^T> - <w w^T> A^T D^-1 A <w w^T>) E^T,  H = E - E <w w^T> A^T D^-1 A,  with A and D of `infer`.
+
+    Args:
+        mismatch: Its times; the mismatch itself does not matter.
+        omegas: Of the modes.
+        noise: Of the kicks.
+        effect: E_j(t): what a unit kick of a mode at t_j does to the displacement [fs].
+    """
+    answer, rest, lower = _seen(mismatch, omegas, noise)
+    before = torch.einsum("tjk,kjl,tlk->tk", effect, noise.of_rest(mismatch.kicks), effect)
+    told = torch.einsum("tjk,kjx->ktx", effect, rest)
+    gain = torch.cholesky_solve(told.mT, lower)  # modes, 2, time
+    after = before - torch.einsum("ktx,kxt->tk", told, gain)
+    return Remaining(after.clamp(min=0.0), effect - torch.einsum("kxt,jkx->tjk", gain, answer))
+
+
+def _seen(mismatch: Mismatch, omegas: Omegas, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
+    """A^T (kick, modes, 2), <w w^T> A^T (modes, kick, 2), and the Cholesky factor of D (modes, 2, 2)."""
+    answer = torch.stack(response(omegas, mismatch.time - mismatch.kicks), dim=-1)
+    rest = torch.einsum("kjl,lkx->kjx", noise.of_rest(mismatch.kicks), answer)
+    rounding = _ROUNDING**2 * torch.diag_embed(torch.stack((torch.ones_like(omegas), omegas**2), dim=-1))
+    return answer, rest, torch.linalg.cholesky(torch.einsum("jkx,kjy->kxy", answer, rest) + rounding)
 
 
 def response(

@@ -24,11 +24,13 @@ class Watch:
         seen: What the method was trained on; none not to look at it.
         limit: Largest error bar of a frame that is not worth a flag [A]; none for no limit.
         fallback: What fills the gaps beyond the limit in place of the method; none to leave them.
+        at_once: How many gaps are filled together; none for `gaps_at_once`. Rounding depends on it.
     """
 
     seen: Seen | None = None
     limit: float | None = None
     fallback: Interpolator | None = None
+    at_once: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ def fill_watched(method: Interpolator, known: Trajectory, gaps: range, stride: i
 
     All hidden frames of a gap have the same flags. Arguments and errors are those of `fill`.
     """
-    path = path_through(method, known, gaps, stride)
+    path = path_through(method, known, gaps, stride, watch.at_once)
     rows = slice(gaps.start, gaps.stop)
     positions = weave(known.positions[rows], path.positions)
     velocities = None if known.velocities is None else weave(known.velocities[rows], path.velocities)
@@ -66,7 +68,7 @@ def fill_watched(method: Interpolator, known: Trajectory, gaps: range, stride: i
     uncertain = np.zeros(count, dtype=bool) if watch.limit is None else ~(whole <= watch.limit).all(axis=1)
     flags = np.where(uncertain, Flag.UNCERTAIN, 0)
     if watch.fallback is not None and uncertain.any():
-        spline = path_through(watch.fallback, known, gaps, stride)
+        spline = path_through(watch.fallback, known, gaps, stride, watch.at_once)
         hidden = np.repeat(uncertain, stride)
         positions[hidden] = weave(known.positions[rows], spline.positions)[hidden]
         if velocities is not None and known.velocities is not None:

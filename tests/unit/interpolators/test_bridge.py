@@ -19,6 +19,8 @@ from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import CompactBlend, PowerBlend
 from neuralmd.interpolators.bridge import ThermostatBridge
 from neuralmd.interpolators.bridge_fit import fit_bridge
+from neuralmd.interpolators.calibration import calibrate_error_bars
+from neuralmd.interpolators.error_bars import ErrorBars
 from neuralmd.ode.solvers import RK4, VelocityVerlet
 from neuralmd.system import PhaseState, System
 
@@ -164,6 +166,26 @@ def test_noise_on_each_atom_is_smoothed() -> None:
     model = model_of()
     fit_bridge(model, frames, TRAIN)
     assert error(model, frames) < 0.8 * error(without(model), frames)
+
+
+@pytest.mark.parametrize("blend", [PowerBlend(3.0), CompactBlend(0.25)])
+def test_its_error_bars_cover_and_are_wider_where_the_error_is(
+    thermostatted: tuple[Frames, torch.Tensor], bridged: BidirectionalODE, blend: PowerBlend | CompactBlend
+) -> None:
+    """Calibrated on one part, they cover another; they turn with nothing, and the gap that errs most has wide ones."""
+    frames, _ = thermostatted
+    bars = ErrorBars(SYSTEM, (STRIDE,), STEP)
+    model = BidirectionalODE(bridged.field, bridged.solver, blend, error_bars=bars, bridge=bridged.bridge)
+    calibrate_error_bars(model, frames, Part((range(1000, 1900),)))
+    errors = hidden_frame_errors(model, frames, STARTS, STRIDE)
+    assert errors.coverage == pytest.approx(0.9, abs=0.04)
+    window = windows(frames)
+    path = model(window.anchors, window.times)
+    squares = (path.positions - window.hidden).square().mean((0, 2, 3)).log()
+    widths = path.error_bars.square().mean((0, 2)).log()
+    assert torch.corrcoef(torch.stack((squares, widths)))[0, 1] > 0.2
+    ends = model(window.anchors, torch.tensor([0.0, STRIDE * STEP]))
+    assert not ends.error_bars.any()
 
 
 def test_other_gaps_get_the_blend_alone(thermostatted: tuple[Frames, torch.Tensor], bridged: BidirectionalODE) -> None:

@@ -63,7 +63,7 @@ def test_bars_need_both_solutions_where_the_blend_reads_one(frames: Frames) -> N
     assert after.error_bars is not None
     forward, backward = model.solutions(window.anchors, window.times)
     s = window.times / window.anchors.gap
-    expected = bars(window.anchors.gap, s, backward.positions - forward.positions)
+    expected = bars(window.anchors.gap, s, (backward.positions - forward.positions).square().mean(-1))
     torch.testing.assert_close(after.error_bars, expected)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from neuralmd.data.windows import DerivativeSamples
 from neuralmd.interpolators.modes import NormalModes
-from neuralmd.interpolators.smoothing import Mismatch, Noise, infer, response
+from neuralmd.interpolators.smoothing import Mismatch, Noise, infer, remaining, response
 from neuralmd.system import System
 
 WATER = System.from_atomic_numbers([8, 1, 1])
@@ -25,7 +26,8 @@ def test_the_posterior_is_that_of_a_gaussian() -> None:
     )
     x, v = torch.randn(2, 1, 3, generator=rng, dtype=torch.float64) * 1e-2
     along = torch.randn(6, 1, 3, generator=rng, dtype=torch.float64)
-    found = infer(Mismatch(middle, x, v, times, along), omegas, noise)
+    mismatch = Mismatch(middle, x, v, times, along)
+    found = infer(mismatch, omegas, noise)
 
     root = noise.root_of_factors(6)
     of_factors = root @ root.T
@@ -48,6 +50,33 @@ def test_the_posterior_is_that_of_a_gaussian() -> None:
     torch.testing.assert_close(found.spread[0], left.diagonal().sqrt(), rtol=1e-6, atol=1e-10)
     surprise = z @ torch.linalg.solve(covariance, z) / 6
     torch.testing.assert_close(found.surprise[0], surprise, rtol=1e-6, atol=0.0)
+    effect = torch.randn(2, 6, 3, generator=rng, dtype=torch.float64)
+    left_open = of_kicks - of_kicks @ onto.T @ torch.linalg.solve(covariance, onto @ of_kicks)
+    blocks = left_open.unflatten(0, (3, 6)).unflatten(2, (3, 6))
+    expected = torch.stack(
+        [torch.einsum("tj,jl,tl->t", effect[:, :, k], blocks[k, :, k], effect[:, :, k]) for k in range(3)], 1
+    )
+    rest = remaining(mismatch, omegas, noise, effect)
+    by_factors = torch.einsum("mj,tjk,jk->tmk", found.root[0], rest.common, along[:, 0]).square().sum(1)
+    torch.testing.assert_close(rest.variance + by_factors, expected, rtol=1e-6, atol=1e-14)
+
+
+def test_modes_that_are_as_expected_do_not_surprise() -> None:
+    """z drawn from the prior: what the thermostat leaves over is a chi-squared variable for each mode."""
+    rng = torch.Generator().manual_seed(1)
+    omegas, times, windows = doubles(0.1, 0.2, 0.3, 0.4), 0.5 * torch.arange(8, dtype=torch.float64), 4000
+    size = doubles(1e-3, 2e-3, 3e-3, 4e-3)
+    noise = Noise(doubles(1e-3)[0], doubles(0.0)[0], size, 0 * size, doubles(1.0)[0])
+    along = torch.randn(8, windows, 4, generator=rng, dtype=torch.float64) * 0.1
+    draws = torch.randn(8, windows, 4, generator=rng, dtype=torch.float64)
+    shared = torch.randn(8, windows, 1, generator=rng, dtype=torch.float64)
+    kicks = size * draws + 1e-3 * shared * along
+    shift, turn = response(omegas, 2.0 - times)
+    x, v = (torch.einsum("jk,jbk->bk", part, kicks) for part in (shift, turn))
+    for scale in (1.0, 2.0):
+        found = infer(Mismatch(2.0, scale * x, scale * v, times, along), omegas, noise)
+        assert float(found.surprise.mean()) == pytest.approx(scale**2, rel=0.05)
+        assert found.surprises.mean(0).tolist() == pytest.approx([scale**2] * 4, rel=0.06)
 
 
 def test_no_thermostat_is_no_friction() -> None:
