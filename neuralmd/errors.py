@@ -13,6 +13,10 @@ class DataError(NeuralMDError):
     """A file or a trajectory is not what it should be."""
 
 
+class NoTimestepError(DataError):
+    """A file does not state its time step, and nobody else does."""
+
+
 class SolverError(NeuralMDError):
     """An ODE could not be solved."""
 

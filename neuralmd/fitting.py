@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,8 @@ class FitAndReconstruct:
         for source in (self.fine, self.coarse):
             if self.output.exists() and self.output.samefile(source):
                 raise DataError(f"{self.output} is one of the files to be read: give another name for the output")
-        if self.output.exists() and not self.overwrite and not WorkFolder.beside(self.output).begun:
+        unfinished = WorkFolder.beside(self.output)
+        if self.output.exists() and not (self.overwrite or unfinished.begun or unfinished.finished):
             raise DataError(f"{self.output} exists already: give another name, or --overwrite")
         for word in self.overrides:
             key = word.partition("=")[0]
@@ -118,7 +120,10 @@ class FitAndReconstruct:
         lines.append(
             f"  {self.output}: the rebuilt trajectory; {self.run}: model and figures; {self._config}: settings"
         )
-        return lines
+        atoms = self.declared.topology
+        words = ["report", str(self.run), "--trajectory", str(self.output), "--stride", str(self.match.stride)]
+        words += [] if atoms is None else ["--topology", str(atoms)]
+        return [*lines, f"  to look at it: neuralmd {shlex.join(words)}"]
 
     def _settings(self) -> list[str]:
         stride = self.match.stride
@@ -133,6 +138,7 @@ class FitAndReconstruct:
             "data.drop_cell": "true" if self.declared.drop_cell else None,
             "model.correction.strides": f"[{stride}]",
             "model.error_bars.strides": f"[{stride}]",
+            "model.error_bars.inferred_strides": None if self.match.velocities else f"[{stride}]",
             "training.max_minutes": f"{self.minutes:g}",
             "run.name": self._name,
             "run.root": self.run.parent,

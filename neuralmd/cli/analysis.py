@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuralmd.cli.trajectories import Overwrite, Timestep
+from neuralmd.cli.declarations import declared, each_declared, of_data
+from neuralmd.cli.options import (
+    DropCell,
+    Json,
+    Lengths,
+    Overwrite,
+    ResultsFolder,
+    Timesteps,
+    Topology,
+    Velocities,
+    WithRun,
+)
 
 if TYPE_CHECKING:
     from neuralmd.report.analysis import Analysis
@@ -18,7 +29,7 @@ def mismatch(
     files: Annotated[
         list[Path], typer.Argument(help="Coarse trajectory files, and a fine one beside them to compare with.")
     ],
-    run: Annotated[Path, typer.Option(help="Folder of a run, as runs/benzene.")],
+    run: WithRun,
     gap: Annotated[
         float | None,
         typer.Option(help="Longest time from anchor to anchor [fs]; by default that of the files' frames."),
@@ -27,7 +38,12 @@ def mismatch(
         Literal["gfn2-xtb", "gfn1-xtb"] | None, typer.Option(help="Compute energies of rebuilt frames with it.")
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw it into this file (.png).")] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
+    json: Json = None,
+    timestep: Timesteps = None,
+    topology: Topology = None,
+    length_unit: Lengths = None,
+    velocity_unit: Velocities = None,
+    drop_cell: DropCell = False,
 ) -> None:
     """Tell how far the dynamics that made coarse files is from the one that a run has learned."""
     from neuralmd.cli.tables import show
@@ -35,11 +51,12 @@ def mismatch(
     from neuralmd.report.mismatch import examine, plot, table, write
     from neuralmd.runs import load_run
 
+    said = each_declared(files, timestep, declared(topology, length_unit, velocity_unit, drop_cell))
     trained = load_run(run)
     found = []
     with progress("mismatch", len(files), unit="files") as advance:
-        for file in files:
-            found.append(examine(file, trained, gap, engine))
+        for file, told in zip(files, said, strict=True):
+            found.append(examine(file, trained, gap, engine, told))
             advance(len(found))
     show(table(found).rich())
     if json is not None:
@@ -65,36 +82,49 @@ def spectrum(
     gap: Annotated[float | None, typer.Option(help="Files: mark the seam line of anchors so far apart [fs].")] = None,
     resolution: Annotated[float, typer.Option(help="Spacing of wavenumbers [cm^-1].")] = 10.0,
     segments: Annotated[str | None, typer.Option(help="Files: which segments, as 0,1,2; by default all.")] = None,
-    output: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = Path(),
-    json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
-    timestep: Timestep = None,
+    output: ResultsFolder = Path(),
+    json: Json = None,
+    timestep: Timesteps = None,
+    topology: Topology = None,
+    length_unit: Lengths = None,
+    velocity_unit: Velocities = None,
+    drop_cell: DropCell = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Show the vibrational spectra, bonds and distances of trajectory files, or of what runs rebuild."""
     from neuralmd.cli.tables import show
-    from neuralmd.errors import ConfigError
     from neuralmd.report.analysis import Analysis
     from neuralmd.report.analysis_files import refuse_existing, write
     from neuralmd.report.analysis_tables import tables
-    from neuralmd.report.sources import Rebuilders, is_run, load_trajectories
+    from neuralmd.report.sources import Rebuilders, load_trajectories
 
     refuse_existing(output, json, overwrite=overwrite)
     names = None if labels is None else labels.split(",")
-    runs = [entry for entry in entries if is_run(entry)]
-    if runs and len(runs) < len(entries):
-        other = next(entry for entry in entries if entry not in runs)
-        raise ConfigError(f"{other}: is no run; give runs, or files, not both: runs rebuild a file with --data FILE")
-    if runs:
+    said = declared(topology, length_unit, velocity_unit, drop_cell)
+    if _are_runs(entries):
         beside = [word for word in splines.split(",") if word]
-        analysis = _rebuild(Rebuilders.of(runs, stride, data, beside, names), resolution)
+        how = of_data(data, each_declared([data or Path()], timestep, said)[0])
+        analysis = _rebuild(Rebuilders.of(entries, stride, data, beside, names, how), resolution)
     else:
         chosen = None if segments is None else _indices(segments)
-        files = load_trajectories([Path(entry) for entry in entries], names, timestep, chosen)
+        paths = [Path(entry) for entry in entries]
+        files = load_trajectories(paths, names, each_declared(paths, timestep, said), chosen)
         analysis = Analysis.of(files, resolution, gap)
     written = write(analysis, output, json)
     for table in tables(analysis):
         show(table.rich())
     typer.echo("written: " + " ".join(str(path) for path in written))
+
+
+def _are_runs(entries: list[str]) -> bool:
+    """Whether runs are meant, and not files."""
+    from neuralmd.errors import ConfigError
+    from neuralmd.report.sources import is_run
+
+    files = [entry for entry in entries if not is_run(entry)]
+    if files and len(files) < len(entries):
+        raise ConfigError(f"{files[0]}: is no run; give runs, or files, not both: runs rebuild a file with --data FILE")
+    return not files
 
 
 def _rebuild(rebuilders: Rebuilders, resolution: float) -> Analysis:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from neuralmd.cli.options import Json, ResultsFolder
+
 
 def compare(
     entries: Annotated[
@@ -21,8 +23,8 @@ def compare(
     minutes: Annotated[
         float | None, typer.Option(min=0.0, help="Budget of each training [min]; by default the configuration's own.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
-    output: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = Path("runs/comparison"),
+    json: Json = None,
+    output: ResultsFolder = Path("runs/comparison"),
 ) -> None:
     """Train what is not trained yet and compare all methods, at equal data and equal budget."""
     from neuralmd.cli.tables import show

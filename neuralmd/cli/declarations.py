@@ -1,32 +1,18 @@
-"""Options in which a user says about a trajectory file what the file does not say itself."""
+"""What the options on a trajectory file declare, and what a command has to tell about one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from neuralmd.data.declared import Declared, LengthUnit, VelocityUnit
+from neuralmd.data.declared import AS_IT_IS, Declared, LengthUnit, VelocityUnit
+from neuralmd.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-Topology = Annotated[
-    Path | None,
-    typer.Option("--topology", help="File with the atoms (PDB, GRO, PSF, PRMTOP, ...), for XTC, TRR, DCD, NetCDF."),
-]
-Lengths = Annotated[
-    LengthUnit | None, typer.Option("--length-unit", help="Unit of the file's lengths, where its format is wrong.")
-]
-Velocities = Annotated[
-    VelocityUnit | None,
-    typer.Option("--velocity-unit", help="Unit of the file's velocities, where its format is wrong or states none."),
-]
-DropCell = Annotated[
-    bool, typer.Option("--drop-cell", help="Make the molecule whole and forget the periodic cell around it.")
-]
-Wrap = Annotated[bool, typer.Option("--wrap", help="Put the output's positions back into the periodic cell.")]
+    from collections.abc import Iterable, Sequence
 
 
 def declared(
@@ -34,9 +20,45 @@ def declared(
     lengths: LengthUnit | None,
     velocities: VelocityUnit | None,
     drop_cell: bool,  # noqa: FBT001
+    timestep: float | None = None,
 ) -> Declared:
     """What the options say."""
-    return Declared(topology=topology, length_unit=lengths, velocity_unit=velocities, drop_cell=drop_cell)
+    return Declared(timestep, topology, lengths, velocities, drop_cell)
+
+
+def of_data(data: Path | None, said: Declared) -> Declared:
+    """What the options say of the file of --data.
+
+    Raises:
+        ConfigError: If they say something, and there is no such file.
+    """
+    if data is None and said != AS_IT_IS:
+        raise ConfigError(
+            "--timestep, --topology, --length-unit, --velocity-unit and --drop-cell tell how to read the file of "
+            "--data, and none was given; how to read the file of a run stands in its config.yaml"
+        )
+    return said
+
+
+def each_declared(files: Sequence[Path], timesteps: str | None, said: Declared) -> list[Declared]:
+    """What there is to say of each of several files: a single time step is for those that state none.
+
+    Raises:
+        BadParameter: If the time steps are no numbers, or there is not one for each file.
+        DataError: If a file cannot be read.
+    """
+    from neuralmd.data.formats import states_timestep
+
+    words = [] if timesteps is None else timesteps.split(",")
+    try:
+        values = [float(word) if word.strip() else None for word in words]
+    except ValueError as error:
+        raise typer.BadParameter(f"--timestep is a number, or several as 0.5,,10, not {timesteps!r}") from error
+    if len(values) > 1 and len(values) != len(files):
+        raise typer.BadParameter(f"--timestep has {len(values)} parts for {len(files)} files: {timesteps}")
+    if len(values) != 1 or len(files) == 1:
+        return [replace(said, timestep=value) for value in values or [None] * len(files)]
+    return [said if states_timestep(file, said) else replace(said, timestep=values[0]) for file in files]
 
 
 def tell(notes: Iterable[str]) -> None:

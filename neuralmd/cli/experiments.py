@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuralmd.cli.declarations import tell
+from neuralmd.cli.declarations import declared, of_data, tell
+from neuralmd.cli.options import (
+    Batch,
+    Device,
+    DropCell,
+    FineData,
+    Json,
+    Lengths,
+    OverwriteRun,
+    RunFolder,
+    Timestep,
+    Topology,
+    Velocities,
+)
 
 if TYPE_CHECKING:
     from neuralmd.interpolators.base import Interpolator
 
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto is a GPU where one is.")]
-Batch = Annotated[
-    int | None,
-    typer.Option("--batch", min=1, help="Gaps computed at once; by default what is fast and fits into the memory."),
-]
 _THOUSANDTHS = 1000
 
 
@@ -31,7 +38,7 @@ def train(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
+    overwrite: OverwriteRun = False,
 ) -> None:
     """Train a model into runs/NAME; under torchrun or fabric run, in several processes that share each batch."""
     from neuralmd.build.dataset import device, notes
@@ -61,16 +68,19 @@ def train(
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, as runs/benzene.")],
-    data: Annotated[
-        Path | None, typer.Option(help="A fine trajectory to evaluate on; by default the test part of the run's own.")
-    ] = None,
+    run: RunFolder,
+    data: FineData = None,
     stride: Annotated[int | None, typer.Option(help="Frames from anchor to anchor; by default the run's.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
+    json: Json = None,
     anchor_velocities: Annotated[
         Literal["given", "inferred"],
         typer.Option(help="The data's velocities at the anchors, or those that the anchors' positions alone tell."),
     ] = "given",
+    timestep: Timestep = None,
+    topology: Topology = None,
+    length_unit: Lengths = None,
+    velocity_unit: Velocities = None,
+    drop_cell: DropCell = False,
     batch: Batch = None,
     device: Device = "auto",
 ) -> None:
@@ -81,7 +91,8 @@ def evaluate(
     from neuralmd.report.evaluation_media import publish
     from neuralmd.report.tables import evaluation_table
 
-    assessment = Assessment.of(run, data, stride, device)
+    said = of_data(data, declared(topology, length_unit, velocity_unit, drop_cell, timestep))
+    assessment = Assessment.of(run, data, stride, device, said)
     for method in assessment.methods.values():
         method.at_once = batch
     if anchor_velocities == "inferred":

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from neuralmd.cli.options import OverwriteRun
+
 
 def fit_correction(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run, as runs/benzene.")],
@@ -17,7 +19,7 @@ def fit_correction(
             help="run.name=NAME of the new run, and settings in place of the old run's: model.correction.kind=bridge",
         ),
     ],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
+    overwrite: OverwriteRun = False,
 ) -> None:
     """Fit correction and error bars of a trained run again, with other settings and the same field, into a new run."""
     from neuralmd.runs import refit

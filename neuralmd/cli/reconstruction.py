@@ -5,30 +5,31 @@ from __future__ import annotations
 import shlex
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from neuralmd.cli.declarations import DropCell, Lengths, Topology, Velocities, Wrap, declared, losses, tell
-from neuralmd.cli.experiments import Batch, Device
-from neuralmd.cli.trajectories import Overwrite, Timestep
-
-MaxError = Annotated[
-    float | None,
-    typer.Option(
-        "--max-error", help="Largest error bar of a frame [A]; gaps with a larger one are marked, or see --fallback."
-    ),
-]
-Fall = Annotated[
-    Literal["none", "spline"],
-    typer.Option("--fallback", help="What fills gaps with a larger error bar than --max-error: the model or a spline."),
-]
+from neuralmd.cli.declarations import declared, losses, tell
+from neuralmd.cli.options import (
+    Batch,
+    Device,
+    DropCell,
+    Fall,
+    Lengths,
+    MaxError,
+    Overwrite,
+    Timestep,
+    Topology,
+    Velocities,
+    WithRun,
+    Wrap,
+)
 
 
 def reconstruct(
     coarse: Annotated[Path, typer.Argument(help="Coarse trajectory file.")],
     output: Annotated[Path, typer.Argument(help="Fine trajectory file to write.")],
-    run: Annotated[Path, typer.Option(help="Folder of a run, as runs/benzene.")],
+    run: WithRun,
     stride: Annotated[int, typer.Option(help="Frames from anchor to anchor in the output: K - 1 are rebuilt.")],
     method: Annotated[
         str | None,

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from neuralmd.cli.declarations import DropCell, Lengths, Topology, Velocities, declared
-from neuralmd.cli.experiments import Device
-from neuralmd.cli.trajectories import Overwrite, Timestep
+from neuralmd.cli.declarations import declared, of_data
+from neuralmd.cli.options import (
+    Device,
+    DropCell,
+    FineData,
+    Lengths,
+    Overwrite,
+    RunFolder,
+    Timestep,
+    Topology,
+    Velocities,
+)
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, as runs/benzene.")],
+    run: RunFolder,
     trajectory: Annotated[
         Path | None,
         typer.Option(help="A rebuilt file to show in 3-D; by default what the run rebuilds of its own test part."),
@@ -26,9 +34,7 @@ def report(
     frames: Annotated[
         int | None, typer.Option(help="Most frames to show in 3-D; by default 401, or fewer of a large system.")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="A fine trajectory to evaluate on; by default the test part of the run's own.")
-    ] = None,
+    data: FineData = None,
     stride: Annotated[
         int | None, typer.Option(help="Frames from anchor to anchor; by default the rebuilt file's, or the run's.")
     ] = None,
@@ -51,9 +57,11 @@ def report(
     AtomicFile(output, overwrite=overwrite)  # finds a bad output before the work, not after it
     if truth is not None and trajectory is None:
         raise ConfigError("--truth is the truth of a rebuilt file: name that file with --trajectory")
-    said = replace(declared(topology, length_unit, velocity_unit, drop_cell), timestep=timestep)
+    said = declared(topology, length_unit, velocity_unit, drop_cell, timestep)
     rebuilt = None if trajectory is None else RebuiltFile(trajectory, truth, stride, said)
-    job = ReportJob.of(run, rebuilt, frames, data, stride, device)
+    if rebuilt is None:
+        of_data(data, said)
+    job = ReportJob.of(run, rebuilt, frames, data, stride, device, said)
     with progress("evaluate and rebuild", job.work, unit="windows") as advance:
         page = job.carry_out(output, advance)
     size = page.write(output, overwrite=overwrite)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neuralmd.cli.trajectories import Overwrite
+from neuralmd.cli.options import Overwrite
 
 
 def demo(

@@ -7,12 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuralmd.cli.declarations import DropCell, Lengths, Topology, Velocities, Wrap, declared, losses, tell
+from neuralmd.cli.declarations import declared, losses, tell
+from neuralmd.cli.options import DropCell, Lengths, Overwrite, Timestep, Topology, Velocities, Wrap
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
-Timestep = Annotated[
-    float | None, typer.Option("--timestep", help="Time from frame to frame [fs], for files that state none.")
-]
 Every = Annotated[
     int | None,
     typer.Option(help="Store the frame after every so many steps; by default after each that the integrator takes."),

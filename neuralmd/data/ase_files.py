@@ -28,9 +28,8 @@ from neuralmd.data.files import (
     reading,
     writing,
 )
-from neuralmd.data.segments import SegmentLog, clip, settle
+from neuralmd.data.segments import SegmentLog, settle
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource
-from neuralmd.data.trust import Trust
 from neuralmd.errors import DataError
 
 if TYPE_CHECKING:
@@ -76,17 +75,7 @@ class AseReader(TrajectoryReader):
             if self._column is not None:
                 take_velocities(images, self._column, self.velocity_unit, self.system)
             arrays = block_of(images, start, self.system, self.fields, self._path)
-        return Trajectory(
-            self.system,
-            arrays["positions"],
-            clip(self.segments, start, stop),
-            velocities=arrays.get("velocities"),
-            velocity_source=self.velocity_source,
-            forces=arrays.get("forces"),
-            energies=arrays.get("energies"),
-            metadata=self.metadata,
-            trust=Trust.from_arrays(arrays),
-        )
+        return self.whole(arrays, start, stop)
 
 
 class AseTrajReader(AseReader):

@@ -81,6 +81,16 @@ class Declared:
     velocity_unit: VelocityUnit | None = None
     drop_cell: bool = False
 
+    def over(self, other: Declared) -> Declared:
+        """What is said here and, where nothing is, what another says."""
+        return Declared(
+            timestep=self.timestep or other.timestep,
+            topology=self.topology or other.topology,
+            length_unit=self.length_unit or other.length_unit,
+            velocity_unit=self.velocity_unit or other.velocity_unit,
+            drop_cell=self.drop_cell or other.drop_cell,
+        )
+
     def __post_init__(self) -> None:
         if self.timestep is not None and not (math.isfinite(self.timestep) and self.timestep > 0):
             raise DataError(f"the time step must be positive and finite [fs], but {self.timestep} was given")

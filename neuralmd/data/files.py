@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Float
 
 from neuralmd.data.declared import LengthUnit, VelocityUnit
+from neuralmd.data.segments import clip
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource
-from neuralmd.data.trust import TRUST_FIELDS
+from neuralmd.data.trust import TRUST_FIELDS, Trust
 from neuralmd.errors import DataError, NeuralMDError
 from neuralmd.system import System
 
@@ -68,9 +69,31 @@ class TrajectoryReader(ABC):
             DataError: If a frame cannot be read or holds a position that is not finite.
         """
 
+    def trust(self, start: int, stop: int) -> Trust | None:
+        """Error bars and flags of the frames from start up to stop; none where the file says nothing of them.
+
+        Raises:
+            DataError: If a frame cannot be read.
+        """
+        return self.read(start, stop).trust
+
     @abstractmethod
     def close(self) -> None:
         """Close the file."""
+
+    def whole(self, arrays: Mapping[str, np.ndarray], start: int, stop: int) -> Trajectory:
+        """The frames from start up to stop, of which these arrays have been read."""
+        return Trajectory(
+            self.system,
+            arrays["positions"],
+            clip(self.segments, start, stop),
+            velocities=arrays.get("velocities"),
+            velocity_source=self.velocity_source,
+            forces=arrays.get("forces"),
+            energies=arrays.get("energies"),
+            metadata=self.metadata,
+            trust=Trust.from_arrays(arrays),
+        )
 
     def blocks(self, frames: int | None = None) -> Iterator[Trajectory]:
         """All frames in order, in blocks of at most so many frames; no block crosses a segment boundary.

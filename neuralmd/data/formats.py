@@ -12,7 +12,7 @@ from neuralmd.data.files import FIELDS, FileHeader, TrajectoryReader, Trajectory
 from neuralmd.data.mdanalysis import FORMATS
 from neuralmd.data.trajectory import Trajectory, VelocitySource
 from neuralmd.data.trust import TRUST_FIELDS
-from neuralmd.errors import DataError
+from neuralmd.errors import DataError, NoTimestepError
 from neuralmd.system import System
 
 SUFFIXES: Final = (".h5", ".h5md", ".npz", ".extxyz", ".xyz", ".traj")
@@ -46,6 +46,15 @@ def open_reader(path: Path, *, timestep: float | None = None, declared: Declared
     except BaseException:
         reader.close()
         raise
+
+
+def states_timestep(path: Path, declared: Declared = AS_IT_IS) -> bool:
+    """Whether a file states its time step itself. Arguments and errors are those of `open_reader`."""
+    try:
+        open_reader(path, declared=replace(declared, timestep=None)).close()
+    except NoTimestepError:
+        return False
+    return True
 
 
 def create(

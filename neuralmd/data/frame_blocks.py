@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -17,8 +16,6 @@ from neuralmd.data.trajectory import Trajectory
 from neuralmd.data.trust import Trust
 from neuralmd.data.work_folder import WorkFolder
 from neuralmd.errors import DataError
-
-_ARRAYS: Final = ("positions", "velocities", "forces", "energies")
 
 
 class FrameBlocks:
@@ -42,8 +39,7 @@ class FrameBlocks:
         Raises:
             DataError: If it cannot be written; the blocks before it are safe.
         """
-        found = {name: getattr(block, name) for name in _ARRAYS}
-        found["remark"] = np.array(remark)
+        found = {**block.per_frame(), "remark": np.array(remark)}
         found |= {} if block.trust is None else block.trust.arrays()
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **{name: a for name, a in found.items() if a is not None})

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -41,8 +42,9 @@ from neuralmd.data.files import (
 )
 from neuralmd.data.h5md_units import factor
 from neuralmd.data.probe import require_survivor
-from neuralmd.data.segments import SegmentLog, clip, settle
+from neuralmd.data.segments import SegmentLog, settle
 from neuralmd.data.trajectory import Trajectory
+from neuralmd.data.trust import Trust
 from neuralmd.errors import DataError
 
 _KIND: Final = "H5MD"
@@ -100,17 +102,13 @@ class H5mdReader(TrajectoryReader):
                 arrays["positions"] += np.asarray(self._image[start:stop], dtype=np.float64) @ self.system.cell
             trust = h5md_trust.read(self._trust, start, stop)
         check_finite(arrays["positions"], start, self._path)
-        return Trajectory(
-            self.system,
-            arrays["positions"],
-            clip(self.segments, start, stop),
-            velocities=arrays.get("velocities"),
-            velocity_source=self.velocity_source,
-            forces=arrays.get("forces"),
-            energies=arrays.get("energies"),
-            metadata=self.metadata,
-            trust=trust,
-        )
+        return replace(self.whole(arrays, start, stop), trust=trust)
+
+    def trust(self, start: int, stop: int) -> Trust | None:
+        """Error bars and flags alone, which is much less to read than the frames."""
+        check_range(start, stop, self.frames, self._path)
+        with reading(self._path, _KIND):
+            return h5md_trust.read(self._trust, start, stop)
 
     def close(self) -> None:
         """Close the file."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from neuralmd.data.files import TrajectoryReader, block_length
 from neuralmd.data.order import OrderTest, check_order, require_trajectory, sample_length
+from neuralmd.data.rounding import about_rounding
 from neuralmd.data.tally import Tally
 from neuralmd.data.trajectory import Segment, VelocitySource
 from neuralmd.data.unit_checks import about_lengths, about_velocities, check_units
@@ -18,6 +19,9 @@ __all__ = ["Inspection", "check_units", "inspect", "require_trajectory"]
 
 _DRIFT: Final = 0.5
 _JUMP: Final = 3.0
+_FAR_APART: Final = 2.0
+"""Time [fs] between frames from which on central differences lose a fifth of the kinetic energy of a C-H stretch."""
+
 _UNCLEAR: Final = 0.4
 """Part of a cell vector; an atom that moves by half of one from frame to frame may as well have moved the other way."""
 
@@ -85,7 +89,7 @@ def inspect(reader: TrajectoryReader) -> Inspection:
         temperature=None if mean is None else float(mean),
         temperature_spread=spread,
         segment_temperatures=tuple(float(s / n) if n else float("nan") for n, s, _ in tally.temperature),
-        temperature_from="stored velocities" if "velocities" in reader.fields else "central differences of positions",
+        temperature_from=_source_of_temperature(reader, slowest),
         duration=sum((segment.length - 1) * segment.timestep for segment in reader.segments),
         highest_wavenumber=WAVENUMBER_PERIOD / (2.0 * slowest),
         suspicions=(
@@ -94,10 +98,18 @@ def inspect(reader: TrajectoryReader) -> Inspection:
             *_about_positions(tally),
             *about_velocities(tally, mean, reader.velocity_unit),
             *about_lengths(reader),
+            *about_rounding(reader),
             *(f"{name} hold NaN or infinity, first in frame {frame}" for name, frame in tally.not_finite.items()),
         ),
         notes=reader.notes,
     )
+
+
+def _source_of_temperature(reader: TrajectoryReader, timestep: float) -> str:
+    if "velocities" in reader.fields:
+        return f"{reader.velocity_source or VelocitySource.STORED} velocities"
+    far = f", too low since frames are {timestep:g} fs apart" if timestep > _FAR_APART else ""
+    return f"central differences of positions{far}"
 
 
 def _scan(reader: TrajectoryReader, segment: Segment, tally: Tally) -> None:

@@ -15,7 +15,7 @@ from neuralmd.data.files import TrajectoryReader, check_finite, check_range, rea
 from neuralmd.data.mdanalysis import FORMATS, require, silent
 from neuralmd.data.mdanalysis_headers import check_header, pdb_cell
 from neuralmd.data.probe import require_survivor
-from neuralmd.data.segments import clip, from_times, settle
+from neuralmd.data.segments import from_times, settle
 from neuralmd.data.topology import Topology, read_topology, topology_of
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource
 from neuralmd.errors import DataError
@@ -149,14 +149,7 @@ class MdanalysisReader(TrajectoryReader):
             for row, index in enumerate(range(start, stop)):
                 self._take(self._frames[index], index, row, arrays)
         check_finite(arrays["positions"], start, self._path)
-        return Trajectory(
-            self.system,
-            arrays["positions"],
-            clip(self.segments, start, stop),
-            velocities=arrays.get("velocities"),
-            velocity_source=self.velocity_source,
-            forces=arrays.get("forces"),
-        )
+        return self.whole(arrays, start, stop)
 
     def _take(self, frame: Timestep, index: int, row: int, arrays: dict[str, np.ndarray]) -> None:
         """Copy a frame into its row of the arrays, in the package's units."""

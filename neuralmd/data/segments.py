@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from neuralmd.data.trajectory import Segment
-from neuralmd.errors import DataError
+from neuralmd.errors import DataError, NoTimestepError
 
 _UNIFORM: Final = 0.02
 """Relative difference from step to step up to which times, often printed with few digits, count as uniform."""
@@ -79,7 +79,8 @@ def settle(stated: tuple[Segment, ...] | None, given: float | None, frames: int,
     """The file's own segments, or one segment with the time step that the user gave [fs].
 
     Raises:
-        DataError: If there are no frames, neither states the time step, or the two disagree by more than 0.1 %.
+        NoTimestepError: If neither states the time step.
+        DataError: If there are no frames, or the two disagree by more than 0.1 %.
     """
     if frames == 0:
         raise DataError(f"{path} holds no frames")
@@ -87,8 +88,9 @@ def settle(stated: tuple[Segment, ...] | None, given: float | None, frames: int,
         raise DataError(f"the time step must be positive and finite [fs], but {given} was given")
     if stated is None:
         if given is None:
-            raise DataError(
-                f"{path} does not state its time step: give it in fs with data.timestep (configuration) or --timestep"
+            raise NoTimestepError(
+                f"{path} does not state its time step: give it in fs, as --timestep 0.5 (--fine-timestep, "
+                "--coarse-timestep of fit-and-reconstruct), data.timestep=0.5 when training, timestep=0.5 from Python"
             )
         return (Segment(0, frames, given),)
     if stated[-1].stop != frames or any(s.length < 1 or not (0 < s.timestep < np.inf) for s in stated):

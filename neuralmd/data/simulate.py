@@ -69,8 +69,9 @@ def simulate(
     _check_structure(atoms, settings)
     simulation = Simulation(atoms.copy(), calculator, settings)
     _writer(simulation, output, overwrite=overwrite).abandon()  # finds a bad output before the simulation, not after it
-    folder = _folder(simulation, output, resume=resume, overwrite=overwrite)
+    folder = BlockFolder(output.with_name(output.name + ".blocks"))
     try:
+        _prepare(folder, simulation, resume=resume, overwrite=overwrite)
         with single_thread():
             _fill(folder, simulation, progress or _no_progress)
         with _writer(simulation, output, overwrite=overwrite) as writer:
@@ -128,20 +129,18 @@ def _writer(simulation: Simulation, output: Path, *, overwrite: bool) -> Traject
     )
 
 
-def _folder(simulation: Simulation, output: Path, *, resume: bool, overwrite: bool) -> BlockFolder:
-    """The folder of blocks, new or one to go on with."""
-    folder = BlockFolder(output.with_name(output.name + ".blocks"))
+def _prepare(folder: BlockFolder, simulation: Simulation, *, resume: bool, overwrite: bool) -> None:
+    """Begin the folder of blocks, or check that it is one to go on with."""
     request = _request(simulation)
     if resume and folder.begun:
         folder.check(request)
-        return folder
+        return
     if folder.begun and not overwrite:
         raise DataError(
             f"{folder.path} holds an unfinished simulation: go on with --resume, or start anew with --overwrite"
         )
     folder.remove()
     folder.begin(request)
-    return folder
 
 
 def _request(simulation: Simulation) -> dict[str, object]:

@@ -52,17 +52,25 @@ class SimulationSettings:
     def __post_init__(self) -> None:
         if self.ensemble not in ENSEMBLES:
             raise ConfigError(f"the ensemble must be one of {', '.join(ENSEMBLES)}, but is {self.ensemble!r}")
-        units = {"temperature": "K", "timestep": "fs", "thermostat_time": "fs"}
-        for name, unit in units.items():
-            value = getattr(self, name)
+        for name, value, unit in (
+            ("temperature", self.temperature, "K"),
+            ("timestep", self.timestep, "fs"),
+            ("thermostat_time", self.thermostat_time, "fs"),
+        ):
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"{name} must be positive and finite [{unit}], but is {value}")
         if not (math.isfinite(self.rotation_temperature) and self.rotation_temperature >= 0):
             raise ConfigError(f"rotation_temperature must be finite, and not negative [K]: {self.rotation_temperature}")
-        least = {"steps": 1, "equilibration": 0, "seed": 0, "coarse": 1, "every": 1, "block": 1}
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise ConfigError(f"{name} must be at least {smallest}, but is {getattr(self, name)}")
+        for name, number, smallest in (
+            ("steps", self.steps, 1),
+            ("equilibration", self.equilibration, 0),
+            ("seed", self.seed, 0),
+            ("coarse", self.coarse, 1),
+            ("every", self.every, 1),
+            ("block", self.block, 1),
+        ):
+            if number < smallest:
+                raise ConfigError(f"{name} must be at least {smallest}, but is {number}")
         if self.every % self.coarse != 0:
             raise ConfigError(
                 f"every must be a multiple of coarse, {self.coarse}, but is {self.every}: a simulation that takes "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -80,7 +80,7 @@ class Trust:
         return {name: array for name, array in found.items() if array is not None}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Trust | None:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Trust | None:
         """What `arrays` gave, in any precision; none where nothing is said of trust."""
         if "flags" not in arrays:
             return None

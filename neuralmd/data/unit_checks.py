@@ -8,6 +8,7 @@ import numpy as np
 
 from neuralmd.data.declared import LengthUnit, VelocityUnit
 from neuralmd.data.files import TrajectoryReader
+from neuralmd.data.rounding import about_rounding
 from neuralmd.data.tally import Tally
 from neuralmd.data.trajectory import Segment
 
@@ -30,7 +31,7 @@ _BOND_SPREAD: Final = 1.3
 
 
 def check_units(reader: TrajectoryReader) -> tuple[str, ...]:
-    """What is suspicious about the units of a file, from its first frames, a sentence each.
+    """What is suspicious about the units and the digits of a file, from its first frames, a sentence each.
 
     Raises:
         DataError: If a frame cannot be read.
@@ -41,7 +42,12 @@ def check_units(reader: TrajectoryReader) -> tuple[str, ...]:
     tally.start(sample)
     tally.add(reader.read(sample.start, sample.stop), sample.start, sample.start, sample.stop)
     count, total, _ = tally.temperature[0]
-    return (*about_velocities(tally, total / count if count else None, reader.velocity_unit), *about_lengths(reader))
+    temperature = total / count if count else None
+    return (
+        *about_velocities(tally, temperature, reader.velocity_unit),
+        *about_lengths(reader),
+        *about_rounding(reader),
+    )
 
 
 def about_velocities(tally: Tally, temperature: float | None, taken: VelocityUnit) -> list[str]:

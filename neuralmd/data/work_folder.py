@@ -70,11 +70,11 @@ class WorkFolder:
             raise DataError(f"cannot write {self.path}: {error.strerror}") from error
         self.write(_SETTINGS, json.dumps(request, indent=1).encode())
 
-    def check(self, request: Mapping[str, object]) -> None:
-        """Check that the folder was begun for the same request.
+    def request(self) -> dict[str, object]:
+        """The request that the folder was begun for.
 
         Raises:
-            DataError: If it was not; the message names what differs.
+            DataError: If it cannot be read.
         """
         path = self.path / _SETTINGS
         try:
@@ -83,7 +83,15 @@ class WorkFolder:
             raise DataError(f"{path} is missing or damaged: start anew with --overwrite") from error
         if not isinstance(begun, dict):
             raise DataError(f"{path} does not hold settings: start anew with --overwrite")
-        differences = [*_differences(begun, json.loads(json.dumps(request)))]
+        return begun
+
+    def check(self, request: Mapping[str, object]) -> None:
+        """Check that the folder was begun for the same request.
+
+        Raises:
+            DataError: If it was not; the message names what differs.
+        """
+        differences = [*_differences(self.request(), json.loads(json.dumps(request)))]
         if differences:
             raise DataError(
                 f"{self.path} was begun with {'; '.join(differences)}: resume with what it was begun with, "

@@ -18,6 +18,7 @@ from neuralmd.data.trajectory import Trajectory, VelocitySource
 from neuralmd.data.trust import TRUST_FIELDS, Trust, join
 from neuralmd.data.work_folder import WorkFolder
 from neuralmd.errors import DataError
+from neuralmd.interpolators.batches import gaps_at_once
 from neuralmd.interpolators.coarse import with_velocities
 from neuralmd.interpolators.doubts import Doubts
 from neuralmd.interpolators.shooting import MARGIN
@@ -47,6 +48,11 @@ class Piece:
 class Job:
     """A coarse file that is being filled, block by block.
 
+    Attributes:
+        pieces: Its blocks.
+        batch: How many gaps are filled together, on which the last digits of the result may depend.
+        level: Part of all components that error bars are for; none without error bars.
+
     Args:
         reader: The file, open.
         coarse: Its name.
@@ -58,6 +64,8 @@ class Job:
         self._reader, self._coarse, self._output, self._how = reader, coarse, output, how
         self._velocities = "velocities" in reader.fields & holds(output)
         self.pieces = self._plan()
+        chosen = how.method.at_once or gaps_at_once(how.method, reader.system.atoms, how.stride)
+        self.batch = min(chosen, max(piece.gaps for piece in self.pieces))
         known = "velocities" in reader.fields
         self._inference = how.dynamics if how.infers(reader) else None
         self._method = how.method if self._inference is None else how.method.for_inferred_velocities()
@@ -93,7 +101,7 @@ class Job:
         return sum((segment.length - 1) * self._how.stride + 1 for segment in self._reader.segments)
 
     def request(self) -> dict[str, object]:
-        """All that the result depends on."""
+        """All that the result depends on and that may not differ when it is gone on with; `batch` may."""
         how, parameter = self._how, next(self._how.method.parameters(), None)
         weights = hashlib.sha256()
         for name, values in sorted(how.method.state_dict().items()):
@@ -205,7 +213,8 @@ class Job:
         positions, velocities, trust, doubts = [], [], [], Doubts()
         if piece.gaps:
             gaps = range(piece.first - lowest, piece.stop - lowest)
-            found = fill_watched(self._method, known, gaps, self._how.stride, self._watch)
+            watch = replace(self._watch, at_once=self.batch)
+            found = fill_watched(self._method, known, gaps, self._how.stride, watch)
             doubts = found.doubts
             positions, velocities, trust = [found.positions], [found.velocities], [found.trust]
         if piece.stop == segment.stop - 1:

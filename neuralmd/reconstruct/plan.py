@@ -107,7 +107,10 @@ class Plan:
         method = self.how.method.for_inferred_velocities() if infers else self.how.method
         has_bars = any(method.error_bar_level(gap) is not None for gap in self.gaps.lengths)
         if not has_bars and any(self.how.method.error_bar_level(gap) is not None for gap in self.gaps.lengths):
-            yield "there are no error bars where velocities are inferred: those of the run hold for known velocities"
+            yield (
+                "there are no error bars, since velocities are inferred, and those of the run hold for known ones: "
+                "calibrate some with `neuralmd fit-correction` and model.error_bars.inferred_strides"
+            )
         if self.is_model and self.trained.seen is None:
             yield (
                 f"{self.trained.folder} does not say what it was trained on, since an earlier version made it: gaps "

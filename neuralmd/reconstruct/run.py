@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from neuralmd.reconstruct.request import Reconstruction
 from neuralmd.training.checkpoint import require_same_atoms
 from neuralmd.workers import ALONE, Workers
 
+_BATCH = "batch"
+
 
 @dataclass(frozen=True)
 class Rebuilt:
@@ -25,11 +27,13 @@ class Rebuilt:
         frames: Number of frames.
         doubts: How many gaps are not to be trusted, and why; none where the work was done by an earlier run.
         level: Part of all components that the error bars are for; none without error bars.
+        batch: How many gaps were filled at once.
     """
 
     frames: int
     doubts: Doubts | None = None
     level: float | None = None
+    batch: int | None = None
 
     def told(self, how: Reconstruction) -> list[str]:
         """What a user should know of it, a line each."""
@@ -37,7 +41,13 @@ class Rebuilt:
             return []
         lines = [self.doubts.about_bars(self.level, how.max_error)]
         lines.append(None if how.seen is None else self.doubts.about_training(how.seen))
+        lines.append(self._about_batch(how.method.at_once))
         return [line for line in lines if line is not None]
+
+    def _about_batch(self, asked: int | None) -> str | None:
+        if asked is None or self.batch is None or asked == self.batch:
+            return None
+        return f"{self.batch} gaps were filled at once, not {asked}: as many as a block holds, or as when it was begun"
 
 
 def reconstruct(
@@ -87,10 +97,12 @@ def reconstruct(
         def begin() -> None:
             if not ended:
                 job.writer(output, overwrite=overwrite).abandon()  # finds a bad output before the work, not after it
-            folder.open(request, "reconstruction", resume=resume, overwrite=overwrite)
+            kept = folder.request().get(_BATCH) if resume and folder.begun else None
+            batch = job.batch if kept is None else kept
+            folder.open({**request, _BATCH: batch}, "reconstruction", resume=resume, overwrite=overwrite)
 
         workers.first(begin)
-        workers.each(lambda: folder.check(request))
+        job.batch = workers.each(lambda: _agreed(folder, request))
 
         def end() -> Doubts:
             return job.join_again(folder) if ended else job.join(folder, job.writer(output, overwrite=overwrite))
@@ -103,7 +115,20 @@ def reconstruct(
             message = f"stopped; what was rebuilt is in {folder.path}: go on with the same command and --resume"
             raise KeyboardInterrupt(message) from None
     workers.first(folder.finish)
-    return Rebuilt(job.frames, doubts, job.level)
+    return Rebuilt(job.frames, doubts, job.level, job.batch)
+
+
+def _agreed(folder: WorkFolder, request: Mapping[str, object]) -> int:
+    """How many gaps to fill at once, as the folder was begun: by now there may be less memory, or more.
+
+    Raises:
+        DataError: If it was begun with another request, or does not say it.
+    """
+    batch = folder.request().get(_BATCH)
+    folder.check({**request, _BATCH: batch})
+    if not isinstance(batch, int) or batch < 1:
+        raise DataError(f"{folder.path} does not say how many gaps are filled at once: start anew with --overwrite")
+    return batch
 
 
 def _share(advance: Callable[[int], None] | None, job: Job, mine: range) -> Callable[[int], None]:

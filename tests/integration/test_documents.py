@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,10 @@ class Reader:
         if block.language == "python":
             code = compile(block.text, f"line {block.line}", "exec")
             if block.reason is None:
-                exec(code, self.names)  # noqa: S102 - our own text
+                with warnings.catch_warnings():
+                    # What a model says of itself after a training as short as here.
+                    warnings.filterwarnings("ignore", ".*(training data:|error bars|the bridge)", UserWarning)
+                    exec(code, self.names)  # noqa: S102 - our own text
             return
         for command in block.commands:
             # What only a cluster knows, such as the number of its cores, is one here.

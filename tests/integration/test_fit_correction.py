@@ -14,6 +14,9 @@ def test_a_trained_field_gets_a_bridge_in_a_run_of_its_own(workplace: Path, neur
     told = neuralmd("fit-correction", "runs/water", "run.name=bridged", BRIDGE)
     assert told.stdout.startswith("runs/bridged: the field of runs/water, validation MAE ")
     assert (workplace / "runs/water/model.pt").read_bytes() == before
+    spent = [json.loads((workplace / "runs" / run / "summary.json").read_text()) for run in ("water", "bridged")]
+    assert spent[1]["train/steps"] == spent[0]["train/steps"] > 0
+    assert spent[1]["train/minutes"] > 0
     errors = {}
     for run in ("water", "bridged"):
         neuralmd("evaluate", f"runs/{run}", "--json", "errors.json")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +90,48 @@ def test_a_stopped_reconstruction_goes_on(trained: Path, coarse: Path, workplace
     (workplace / "fine.h5").unlink()
     neuralmd(*words, "--resume")
     assert (workplace / "fine.h5").read_bytes() == whole
+
+
+def test_what_looks_at_a_file_takes_what_reconstruct_takes(
+    trained: Path, coarse: Path, workplace: Path, neuralmd
+) -> None:
+    """A format without elements needs the topology, and wrong units their name, in every command."""
+    fine, topology = read("water.h5").slice(0, 601), ("--topology", "water.pdb")
+    write(replace(fine, energies=None), workplace / "fine.trr")
+    write(replace(fine, velocities=1e3 * fine.velocities), workplace / "wrong.npz")
+    commands = {
+        "spectrum": ("spectrum", "fine.trr", "water.h5", "--output", "figures", "--overwrite"),
+        "rebuilt": ("spectrum", str(trained), "--data", "fine.trr", "--splines", "", "--output", "more", "--overwrite"),
+        "evaluate": ("evaluate", "run", "--data", "fine.trr"),
+        "mismatch": ("mismatch", "coarse.trr", "--run", str(trained)),
+        "thin": ("thin", "fine.trr", "again.h5", "--stride", "10"),
+        "info": ("info", "fine.trr"),
+        "report": ("report", "run", "--data", "fine.trr", "--frames", "11"),
+    }
+    shutil.copytree(trained, workplace / "run")
+    for words in commands.values():
+        assert "without elements" in neuralmd(*words, code=2).stderr, words
+        neuralmd(*words, *topology)
+    said = ("evaluate", "run", "--data", "wrong.npz", "--velocity-unit", "A/ps", "--json", "right.json")
+    neuralmd(*said)
+    neuralmd("evaluate", "run", "--data", "fine.trr", *topology, "--json", "same.json")
+    right, same = (json.loads((workplace / f"{name}.json").read_text())["methods"] for name in ("right", "same"))
+    for method, errors in right.items():
+        assert errors["mae"] == pytest.approx(same[method]["mae"], rel=1e-2), method
+    for words in (("evaluate", "run"), ("spectrum", str(trained)), ("report", "run", "--output", "x.html")):
+        assert "--data, and none was given" in neuralmd(*words, *topology, code=2).stderr
+
+
+def test_units_in_a_configuration_are_those_of_its_format(coarse: Path, workplace: Path) -> None:
+    data = load(workplace / "water.yaml", ["data.path=coarse.trr", "data.topology=water.pdb"]).data
+    wrong = data.model_copy(update={"velocity_unit": "A/fs"})
+    other = trajectory(wrong, workplace / "water.h5")
+    np.testing.assert_array_equal(other.velocities, read("water.h5").velocities)
+    write(read("water.h5"), workplace / "water.npz")
+    said = trajectory(wrong, workplace / "water.npz", Declared(velocity_unit=VelocityUnit.ANGSTROM_PER_PS))
+    np.testing.assert_allclose(said.velocities, 1e-3 * other.velocities)
+    same = trajectory(wrong, coarse)
+    np.testing.assert_allclose(same.velocities, trajectory(data).velocities * 1e2, rtol=1e-6)
 
 
 def test_a_configuration_knows_every_unit(workplace: Path) -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,8 @@ def test_a_rebuilt_file_with_and_without_its_truth(run: Path, workplace: Path, n
     words = ("report", "runs/water", "--trajectory", "<b>fine.h5", "--frames", "101")
     neuralmd(*words, "--truth", "water.h5", "--output", "truth.html")
     scene = scene_of(workplace / "truth.html")
-    fine, truth = read(workplace / "<b>fine.h5").positions[:101], read(workplace / "water.h5").positions[1205:1306]
+    shown = slice(scene["first"], scene["first"] + 101)
+    fine, truth = read(workplace / "<b>fine.h5").positions[shown], read(workplace / "water.h5").positions[1205:][shown]
     shift = fine.mean(axis=1, keepdims=True)
     assert np.allclose(positions(scene["layers"][0]["positions"], 101), fine - shift, atol=1e-5)
     assert np.allclose(positions(scene["truth"], 101), truth - shift, atol=1e-5)
@@ -76,12 +78,41 @@ def test_a_rebuilt_file_with_and_without_its_truth(run: Path, workplace: Path, n
 
     # The run's own trajectory may be gone, as it is where only the run was copied to.
     (workplace / "water.h5").unlink()
-    shown = neuralmd(*words, "--output", "bare.html")
-    assert "101 frames in 3-D" in shown.stdout
+    assert "101 frames in 3-D" in neuralmd(*words, "--output", "bare.html").stdout
     text = (workplace / "bare.html").read_text()
     assert scene_of(workplace / "bare.html")["truth"] is None
     assert "The run&#39;s own trajectory is not there" in text
     assert "atoms have element colours" in text
+
+
+def test_flags_of_a_rebuilt_file_are_shown_and_explained(run: Path, workplace: Path, neuralmd: Neuralmd) -> None:
+    """Two known frames are too hot: their three gaps are flagged, shown in 3-D, and told in the table."""
+    known = read(workplace / "water.h5").slice(0, 1201, 10)
+    velocities = known.velocities.copy()
+    velocities[100:102] *= 5.0
+    write(replace(known, velocities=velocities), workplace / "hot.h5")
+    neuralmd("reconstruct", "hot.h5", "fine.h5", "--run", "runs/water", "--stride", "10")
+    neuralmd("report", "runs/water", "--trajectory", "fine.h5", "--frames", "101")
+    text, scene = (workplace / "report.html").read_text(), scene_of(workplace / "report.html")
+    assert re.search(r"<strong>3 \(2%\)</strong> a known frame hotter or colder than the training data", text)
+    assert re.search(r"fs</th><td>\d</td>.*a known frame at \d+ K, trained on", text)
+    first = scene["first"]
+    assert first <= 990
+    assert first + 101 > 1020
+    flags = read(workplace / "fine.h5").trust.flags
+    assert [flags[first + 10 * gap + 1] for gap in range(10)] == scene["flags"]
+    assert f"{np.count_nonzero(flags[1::10] == 0)} of 120" in text
+    with browser.opened(workplace / "report.html") as view:
+        view.wait_until("window.neuralmd !== undefined")
+        view.ask(f"neuralmd.setFrame({1005 - first})")
+        readout = view.ask("document.getElementById('readout').textContent")
+        assert readout.startswith("502.5 fs · frame 1006 · rebuilt, 5 of 9 in its gap")
+        assert "flag: temperature unlike the training data" in readout
+        assert view.ask("document.getElementById('badge').textContent") == "502.5 fs · rebuilt, flagged"
+        assert view.ask("document.querySelectorAll('#timeline rect').length") == np.count_nonzero(scene["flags"])
+        view.ask("neuralmd.setFrame(0)")
+        assert "flag" not in view.ask("document.getElementById('readout').textContent")
+        assert (view.complaints, view.requests) == ([], [])
 
 
 def test_what_is_refused(run: Path, workplace: Path, neuralmd: Neuralmd) -> None:

@@ -17,11 +17,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from neuralmd.data.formats import read, write
 from neuralmd.data.trajectory import Segment, Trajectory
 from neuralmd.errors import DataError
+from neuralmd.interpolators import batches
 from neuralmd.interpolators.base import Interpolator
+from neuralmd.interpolators.blending import PowerBlend
+from neuralmd.interpolators.orientation import LabFrame
+from neuralmd.interpolators.recurrent import BidirectionalRNN, Rollout
+from neuralmd.interpolators.recurrent_cells import Architecture, Cell
 from neuralmd.interpolators.splines import CubicHermite, NaturalCubicSpline
 from neuralmd.reconstruct import Reconstruction, reconstruct
 from neuralmd.system import System
@@ -56,12 +62,12 @@ def how(method: Interpolator | None = None, stride: int = 10) -> Reconstruction:
     return Reconstruction(method or CubicHermite(), stride, metadata={"method": "cubic_hermite"})
 
 
-def begin(coarse: Path, output: Path) -> BaseProcess:
+def begin(coarse: Path, output: Path, request: Reconstruction | None = None) -> BaseProcess:
     """A process that goes on with the reconstruction."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python dislikes forks of processes with threads; this one's sleep
         process = multiprocessing.get_context("fork").Process(
-            target=reconstruct, args=(coarse, output, how()), kwargs={"resume": True}
+            target=reconstruct, args=(coarse, output, request or how()), kwargs={"resume": True}
         )
         process.start()
     return process
@@ -96,6 +102,56 @@ def test_killed_reconstructions_end_with_the_same_bytes(tmp_path: Path, coarse: 
         reconstruct(source(coarse, suffix), output, how(), resume=True)
     assert output.read_bytes() == whole
     assert [path.name for path in folder.iterdir()] == [output.name]
+
+
+def recurrent(at_once: int | None) -> Reconstruction:
+    """A network whose last digits depend on how many gaps are filled together."""
+    torch.manual_seed(0)
+    rollout = Rollout(System.from_atomic_numbers([8, 1, 1]), 0.5, Architecture(Cell.LSTM, 64, 2), LabFrame())
+    model = BidirectionalRNN(rollout, PowerBlend(3.0)).eval()
+    model.at_once = at_once
+    return Reconstruction(model, 10)
+
+
+def test_a_killed_reconstruction_keeps_its_batch(tmp_path: Path, coarse: Path) -> None:
+    """Resumed with another batch, as by --batch or because memory is short, it gives the bytes of an unbroken run."""
+    target = tmp_path / "fine.h5"
+    contents = {}
+    for at_once in (61, 7):
+        reconstruct(coarse, tmp_path / "whole.h5", recurrent(at_once), overwrite=True)
+        contents[at_once] = (tmp_path / "whole.h5").read_bytes()
+    assert contents[61] != contents[7]
+    process = begin(coarse, target, recurrent(61))
+    deadline = time.monotonic() + 120.0
+    while len(list((tmp_path / "fine.h5.blocks").glob("block-*"))) < 3:
+        assert process.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.kill()
+    process.join()
+    assert process.exitcode == -9
+    assert not target.exists()
+    done = reconstruct(coarse, target, recurrent(7), resume=True)
+    assert done.batch == 61
+    assert "61 gaps were filled at once, not 7" in done.told(recurrent(7))[-1]
+    assert target.read_bytes() == contents[61]
+
+
+def test_the_batch_that_memory_allows_is_kept(tmp_path: Path, coarse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reconstruct(coarse, tmp_path / "whole.h5", recurrent(5))
+    needed = 3 * (batches._BYTES_PER_ATOM + 10 * batches._BYTES_PER_ATOM_AND_FRAME)
+    monkeypatch.setattr(batches, "free_memory", lambda _: int(5.5 * needed / batches._SHARE))
+
+    def stop(gaps: int) -> None:
+        if gaps >= 300:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct(coarse, tmp_path / "fine.h5", recurrent(None), advance=stop)
+    monkeypatch.undo()
+    assert batches.gaps_at_once(recurrent(None).method, 3, 10) > 5
+    assert reconstruct(coarse, tmp_path / "fine.h5", recurrent(None), resume=True).batch == 5
+    assert (tmp_path / "fine.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
 def test_a_kill_between_the_rename_and_the_removal(tmp_path: Path, coarse: Path) -> None:

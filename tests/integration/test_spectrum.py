@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ase
+import ase.io
 import numpy as np
 import pytest
 
@@ -82,6 +84,30 @@ def test_a_file_without_velocities_says_so(neuralmd: Neuralmd, workplace: Path) 
     write(Trajectory.uniform(fine.system, fine.positions, 0.5), workplace / "bare.npz")
     assert "central" in neuralmd("spectrum", "bare.npz").stdout
     assert (workplace / "spectrum.png").exists()
+
+
+def test_files_with_and_without_time_steps(neuralmd: Neuralmd, workplace: Path) -> None:
+    """One time step is for the files that state none; several are one for each."""
+    fine = read(workplace / "water.h5")
+    for name, every in (("fine.xyz", 1), ("coarse.xyz", 4)):
+        images = [ase.Atoms(fine.system.symbols, positions=frame) for frame in fine.positions[::every]]
+        ase.io.write(workplace / name, images, format="extxyz")
+
+    def steps(*words: str) -> list[float]:
+        shown = neuralmd("spectrum", *words, "--output", "figures", "--overwrite", "--resolution", "50").stdout
+        return [float(step) for step in re.findall(r"\.(?:h5|xyz)\s+([0-9.]+)\s+\d+\s+(?:stored|central)", shown)]
+
+    assert steps("water.h5", "fine.xyz", "--timestep", "0.5") == [0.5, 0.5]
+    assert steps("water.h5", "coarse.xyz", "--timestep", "2") == [0.5, 2.0]
+    assert steps("water.h5", "fine.xyz", "coarse.xyz", "--timestep", ",0.5,2") == [0.5, 0.5, 2.0]
+    for given, expected in [
+        ("0.5,2", "2 parts for 3 files"),
+        ("a,0.5,2", "not 'a,0.5,2'"),
+        ("0.7,0.5,2", "states a time step of 0.5 fs, but 0.7"),
+        (",,2", "fine.xyz does not state its time step"),
+    ]:
+        words = ("spectrum", "water.h5", "fine.xyz", "coarse.xyz", "--timestep", given, "--output", "new")
+        assert expected in neuralmd(*words, code=2).stderr
 
 
 def test_bad_input_is_one_line_and_writes_nothing(neuralmd: Neuralmd, workplace: Path) -> None:

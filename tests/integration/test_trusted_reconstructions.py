@@ -20,7 +20,7 @@ from neuralmd.data.windows import Frames, Part
 from neuralmd.errors import ConfigError
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import PowerBlend
-from neuralmd.interpolators.calibration import calibrate_error_bars
+from neuralmd.interpolators.calibration import calibrate_error_bars, calibrate_inferred_error_bars
 from neuralmd.interpolators.error_bars import ErrorBars
 from neuralmd.interpolators.shooting import Dynamics
 from neuralmd.interpolators.splines import CubicHermite, NaturalCubicSpline
@@ -98,6 +98,34 @@ def test_bars_are_written_and_cover_the_truth(
     assert done.doubts is not None
     assert done.doubts.bar_sum / done.doubts.bars == pytest.approx(float(hidden(whole).mean()), rel=1e-3)
     assert done.doubts.largest_bar == pytest.approx(float(whole.max()), rel=1e-3)
+
+
+def test_a_file_without_velocities_gets_bars_of_its_own(
+    tmp_path: Path, frames: Frames, coarse: Path, model: BidirectionalODE, truth: np.ndarray
+) -> None:
+    """Calibrated with velocities that are inferred, they are wider than those for known ones, and cover the truth."""
+    stride = 10
+    both = BidirectionalODE(
+        model.field,
+        model.solver,
+        model.blend,
+        error_bars=ErrorBars(SYSTEM, (stride,), STEP),
+        inferred_error_bars=ErrorBars(SYSTEM, (stride,), STEP),
+    )
+    calibrate_error_bars(both, frames, Part((range(2000, 3500),)))
+    calibrate_inferred_error_bars(both, frames, Part((range(2000, 3500),)))
+    known = slice(FIRST, LAST, stride)
+    for name, velocities in (("bare.h5", None), ("known.h5", frames.velocities[known].numpy())):
+        positions = frames.positions[known].numpy()
+        write(Trajectory.uniform(SYSTEM, positions, STEP * stride, velocities=velocities), tmp_path / name)
+        how = Reconstruction(both, stride, dynamics=Dynamics(SYSTEM, both.field, both.solver))
+        assert reconstruct(tmp_path / name, tmp_path / f"fine-{name}", how).level == 0.9
+    bare, with_velocities = read(tmp_path / "fine-bare.h5"), read(tmp_path / "fine-known.h5")
+    assert bare.metadata["anchor_velocities"] == "inferred"
+    assert bare.trust.error_bars.mean() > 1.2 * with_velocities.trust.error_bars.mean()
+    hidden_ones = np.arange(len(truth)) % stride != 0
+    inside = np.abs(bare.positions - truth) <= bare.trust.error_bars[..., None]
+    assert inside[hidden_ones].mean() == pytest.approx(0.9, abs=0.06)
 
 
 def limit_of(coarse: Path, model: BidirectionalODE, folder: Path) -> tuple[float, np.ndarray]:

@@ -1,0 +1,50 @@
+"""Settings off the beaten track: other targets, differences and functions of distance, and a lambda that is learned."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from neuralmd.data.formats import read, write
+
+SHORT = ("training.max_steps=40", "training.validate_every=40")
+
+
+def test_a_run_with_every_one_of_them_trains_and_is_evaluated(workplace: Path, neuralmd) -> None:
+    neuralmd(
+        "train",
+        "water.yaml",
+        *SHORT,
+        "data.velocities=seven_point",
+        "model.field.radial_kind=bessel",
+        "model.solver={kind: velocity_verlet, step: 0.25}",
+        "model.blend={kind: learned, strides: [10]}",
+        "training.stages.0.difference=numerov",
+    )
+    neuralmd("evaluate", "runs/water", "--json", "errors.json")
+    told = json.loads((workplace / "errors.json").read_text())
+    assert told["velocities"] == "seven_point"
+    assert 0.0 < told["methods"]["neural_ode"]["mae"] < told["methods"]["linear"]["mae"]
+
+
+def test_forces_are_learned_where_the_file_has_them_and_asked_for_in_a_sentence_where_not(
+    workplace: Path, neuralmd
+) -> None:
+    neuralmd("train", "water.yaml", *SHORT, "training.stages.0.target=forces")
+    bare = replace(read(workplace / "water.h5"), forces=None)
+    write(bare, workplace / "bare.npz")
+    asked = ("data.path=bare.npz", "run.name=bare", "training.stages.0.target=forces")
+    told = neuralmd("train", "water.yaml", *asked, code=2).stderr
+    assert "the file holds no forces, but training.stages has target: forces; take target: differences" in told
+
+
+def test_a_lambda_is_learned_for_a_field_that_is_there(trained: Path, tmp_path: Path, neuralmd) -> None:
+    blend = "model.blend={kind: learned, strides: [10]}"
+    told = neuralmd("fit-correction", str(trained), "run.name=leaning", blend)
+    assert told.stdout.startswith("runs/leaning: the field of ")
+    remark = neuralmd("evaluate", "runs/leaning", "--stride", "5").stderr.replace("\n", " ")
+    assert "lambda was learned for gaps of 5 fs; these of 2.5 fs get the power blend" in remark
+    bridged = "model.correction={kind: bridge, strides: [10]}"
+    refused = neuralmd("fit-correction", str(trained), "run.name=both", blend, bridged, code=2).stderr
+    assert "take blend kind power with the bridge, or correction kind least_squares" in refused
