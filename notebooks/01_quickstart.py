@@ -85,8 +85,10 @@ plt.show()
 # %% [markdown]
 # ## Look at it
 #
-# Drag to turn, scroll to zoom, press the button to play. Red circles are the truth. (A page that does not run
-# scripts, such as a code host's, shows nothing here: see the picture below, or run the notebook.)
+# Drag to turn, press the button to play. Colours tell how far each rebuilt atom is from the truth, known frames are
+# grey; the view opens at the frame with the largest error. Draw the errors 200 times larger to see them at all: the
+# thin grey molecule is the truth. (A page that does not run scripts, such as a code host's, shows nothing here: see the
+# picture below, or run the notebook.)
 
 # %%
 nmd.view(rebuilt.slice(0, 401), beside=fine.slice(0, 401), stride=20)

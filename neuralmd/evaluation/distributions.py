@@ -54,6 +54,8 @@ class Topology:
 
         system = trajectory.system
         atoms = Atoms(system.atomic_numbers, trajectory.positions[0], cell=system.cell, pbc=system.pbc)
+        if not system.pbc.any():
+            atoms.center(vacuum=1.0)  # without a cell, ASE would look at all pairs of atoms at once
         radii = np.asarray(natural_cutoffs(atoms))
         first, second, images = neighbor_list("ijS", atoms, list(_CANDIDATE * radii))
         once = (first < second) | ((first == second) & (images @ [1e6, 1e3, 1.0] > 0))

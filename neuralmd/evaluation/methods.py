@@ -7,7 +7,8 @@ from typing import assert_never
 
 from neuralmd.errors import ConfigError
 from neuralmd.interpolators.base import Interpolator
-from neuralmd.interpolators.bidirectional import BackwardODE, BidirectionalODE, ForwardODE
+from neuralmd.interpolators.bidirectional import BidirectionalODE
+from neuralmd.interpolators.one_way import BackwardODE, ForwardODE
 from neuralmd.interpolators.recurrent import BackwardRNN, BidirectionalRNN, ForwardRNN
 from neuralmd.interpolators.splines import CubicHermite, Linear, NaturalCubicSpline, QuinticHermite
 from neuralmd.interpolators.whole_gap import WholeGapRNN

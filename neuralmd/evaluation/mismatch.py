@@ -13,7 +13,7 @@ from torch import Tensor
 from neuralmd.errors import DataError
 from neuralmd.evaluation.evaluate import Windows
 from neuralmd.evaluation.rebuild import gap_paths
-from neuralmd.interpolators.bidirectional import ForwardODE
+from neuralmd.interpolators.one_way import ForwardODE
 
 
 @dataclass(frozen=True)

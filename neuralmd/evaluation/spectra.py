@@ -263,7 +263,8 @@ def _inside(spectrum: VibrationalSpectrum, band: tuple[float, float] | None) -> 
     inside = (spectrum.wavenumbers >= low) & (spectrum.wavenumbers <= high)
     if not inside.any():
         raise DataError(
-            f"the band {low:g}..{high:g} cm^-1 holds no point of a spectrum that reaches {spectrum.nyquist:.0f} cm^-1"
+            f"the band {low:g}..{high:g} cm^-1 holds no point of a spectrum that reaches {spectrum.nyquist:.0f} cm^-1 "
+            f"in steps of {spectrum.resolution:.0f} cm^-1: are its frames too few, or is its time step another?"
         )
     return inside
 

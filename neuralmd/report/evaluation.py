@@ -6,8 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from neuralmd import build
+from neuralmd.data.declared import AS_IT_IS, Declared
+from neuralmd.data.objects import trajectory
 from neuralmd.data.seen import Seen
 from neuralmd.data.trajectory import VelocitySource
 from neuralmd.data.windows import Frames
@@ -41,25 +46,32 @@ class Assessment:
 
     @classmethod
     def of(
-        cls, run: Path | str, data: Path | str | None = None, stride: int | None = None, device: str = "auto"
+        cls,
+        run: TrainedRun | Path | str,
+        data: Any = None,
+        stride: int | None = None,
+        device: str = "auto",
+        declared: Declared = AS_IT_IS,
     ) -> Assessment:
         """Prepare an evaluation.
 
         Args:
-            run: The run's folder.
-            data: A fine trajectory, of which all frames are used; none for the test part of the run's own.
+            run: The run, or its folder.
+            data: A fine trajectory, of which all frames are used: a file, or whatever else
+                `neuralmd.data.objects.trajectory` takes; none for the test part of the run's own.
             stride: Frames from anchor to anchor; none for the run's.
-            device: `auto`, `cpu` or `cuda`.
+            device: `auto`, `cpu` or `cuda`; a run that is loaded stays where it is.
+            declared: What there is to say about the file of `data`, where the run's configuration does not.
 
         Raises:
             CheckpointError: If the run has no model, or the data are of another molecule.
             DataError: If the data cannot be read or are shorter than the stride.
         """
-        trained = load_run(run, device)
+        trained = run if isinstance(run, TrainedRun) else load_run(run, device)
         chosen = trained.config.data.stride if stride is None else stride
         if chosen < 2:
             raise DataError(f"the stride must be at least 2, or no frame is hidden, but is {chosen}")
-        windows = _windows(trained, None if data is None else Path(data), chosen, device)
+        windows = _own(trained, chosen) if data is None else _other(trained, data, chosen, declared)
         if len(windows.starts) == 0:
             raise DataError(f"{windows.source} is shorter than one window of stride {chosen}: lower the stride")
         windows = _compared(windows, trained.seen)
@@ -90,7 +102,8 @@ class Assessment:
         """
         dynamics = dynamics_of(list(self.methods.values())[-1], self.windows.frames.system)
         windows = with_inferred_velocities(self.windows, dynamics, advance=advance)
-        return replace(self, methods=applicable(self.methods, forces=False), windows=windows)
+        methods = {name: method.for_inferred_velocities() for name, method in self.methods.items()}
+        return replace(self, methods=applicable(methods, forces=False), windows=windows)
 
     def run(self, advance: Callable[[int], None] | None = None) -> Evaluation:
         """Rebuild the hidden frames by every method; `advance` takes the number of windows done."""
@@ -123,18 +136,29 @@ def _compared(windows: Windows, seen: Seen | None) -> Windows:
     return replace(windows, notes=(*windows.notes, doubts.about_training(seen)))
 
 
-def _windows(trained: TrainedRun, data: Path | None, stride: int, device: str) -> Windows:
-    on, margin = build.device(device), trained.model.boundary_frames - 1
-    if data is None:
-        own = build.dataset(trained.config.data, on)
-        require_same_atoms(trained.system, own.frames.system, trained.config.data.path)
-        starts = own.split.test.starts(stride, stride, margin)
-        source = f"{trained.config.data.path} (test part)"
-        return Windows(source, own.frames, starts, stride, own.velocity_source)
-    whole = build.trajectory(trained.config.data, data)
-    require_same_atoms(trained.system, whole.system, data)
+def _own(trained: TrainedRun, stride: int) -> Windows:
+    """Windows of the test part of a run's own file."""
+    own = build.dataset(trained.config.data, _device(trained))
+    require_same_atoms(trained.system, own.frames.system, trained.config.data.path)
+    starts = own.split.test.starts(stride, stride, trained.model.boundary_frames - 1)
+    source = f"{trained.config.data.path} (test part)"
+    return Windows(source, own.frames, starts, stride, own.velocity_source)
+
+
+def _other(trained: TrainedRun, data: Any, stride: int, declared: Declared) -> Windows:
+    """Windows of all of another trajectory."""
+    config = trained.config.data
+    if isinstance(data, str | Path):
+        source, whole = str(data), build.trajectory(config, Path(data), declared)
+    else:
+        source, held = "the trajectory", trajectory(data, timestep=declared.timestep or config.timestep)
+        whole = build.usable(config, held, source)
+    require_same_atoms(trained.system, whole.system, Path(source))
     if whole.velocity_source is None:
-        raise DataError(f"{data}: does not say where its velocities come from")
-    frames = Frames.of(whole, on)
-    starts = build.everything(whole).starts(stride, stride, margin)
-    return Windows(str(data), frames, starts, stride, whole.velocity_source)
+        raise DataError(f"{source}: does not say where its velocities come from")
+    starts = build.everything(whole).starts(stride, stride, trained.model.boundary_frames - 1)
+    return Windows(source, Frames.of(whole, _device(trained)), starts, stride, whole.velocity_source)
+
+
+def _device(trained: TrainedRun) -> torch.device:
+    return next((parameter.device for parameter in trained.model.parameters()), torch.device("cpu"))

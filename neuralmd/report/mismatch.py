@@ -12,6 +12,7 @@ from typing import Final
 
 import torch
 
+from neuralmd.data.declared import AS_IT_IS, Declared
 from neuralmd.data.files import TrajectoryReader
 from neuralmd.data.formats import open_reader
 from neuralmd.data.simulation_settings import integrator_step
@@ -22,7 +23,8 @@ from neuralmd.errors import ConfigError, DataError
 from neuralmd.evaluation.evaluate import Windows
 from neuralmd.evaluation.gap_energies import GapEnergies, gap_energies
 from neuralmd.evaluation.mismatch import Mismatch, mismatch
-from neuralmd.interpolators.bidirectional import BidirectionalODE, ForwardODE
+from neuralmd.interpolators.bidirectional import BidirectionalODE
+from neuralmd.interpolators.one_way import ForwardODE
 from neuralmd.report.style import clear, new_figure, save
 from neuralmd.report.text_table import TextTable
 from neuralmd.runs import TrainedRun
@@ -61,7 +63,13 @@ class CoarseFile:
         return {**found, "temperature_K": self.temperature, "mismatch": self.mismatch.to_dict(), "energies": energies}
 
 
-def examine(path: Path, run: TrainedRun, gap: float | None = None, engine: str | None = None) -> CoarseFile:
+def examine(
+    path: Path,
+    run: TrainedRun,
+    gap: float | None = None,
+    engine: str | None = None,
+    declared: Declared = AS_IT_IS,
+) -> CoarseFile:
     """Look at up to 400 consecutive gaps of a file's longest segment, and at the energies of 25 of them.
 
     Args:
@@ -69,6 +77,7 @@ def examine(path: Path, run: TrainedRun, gap: float | None = None, engine: str |
         run: The run whose field is taken.
         gap: Longest time from anchor to anchor [fs]; none for consecutive frames.
         engine: What computes energies, "gfn2-xtb" or "gfn1-xtb"; none for no energies.
+        declared: What the user says about the file.
 
     Raises:
         ConfigError: If the run's model has no field, or there is no such engine.
@@ -81,7 +90,7 @@ def examine(path: Path, run: TrainedRun, gap: float | None = None, engine: str |
         raise ConfigError(
             f"{run.folder}: a mismatch is that of a neural ODE's field, but this run's model has no field"
         )
-    with open_reader(path) as reader:
+    with open_reader(path, declared=declared) as reader:
         require_same_atoms(run.system, reader.system, path)
         known, stride = _read(reader, path, gap)
         name, step = reader.metadata.get("method"), integrator_step(reader.metadata)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from neuralmd.data.declared import AS_IT_IS, Declared
 from neuralmd.data.formats import read
 from neuralmd.data.order import require_trajectory
 from neuralmd.data.trajectory import Trajectory
@@ -43,6 +44,7 @@ class Rebuilders:
         data: Path | None = None,
         beside: Sequence[str] = (),
         labels: Sequence[str] | None = None,
+        declared: Declared = AS_IT_IS,
     ) -> Rebuilders:
         """The models of runs, and splines.
 
@@ -52,6 +54,7 @@ class Rebuilders:
             data: A fine trajectory to rebuild; none for the test part of the runs' own.
             beside: Names of splines.
             labels: A name for each run; none for the names of their folders.
+            declared: What there is to say about the file of `data`.
 
         Raises:
             ConfigError: If a method is unknown, runs share a name, or they are tested on different windows.
@@ -65,7 +68,7 @@ class Rebuilders:
         for run, name in zip(runs, names, strict=True):
             folder, _, direction = run.partition(":")
             stride = stride or experiment_of(Path(folder)).data.stride
-            own = Assessment.of(Path(folder), data, stride)
+            own = Assessment.of(Path(folder), data, stride, declared=declared)
             windows = windows or own.windows
             _require_same(windows, own.windows, run, runs[0])
             final = list(own.methods)[-1]
@@ -88,7 +91,7 @@ def is_run(entry: str) -> bool:
 def load_trajectories(
     files: Sequence[Path],
     labels: Sequence[str] | None = None,
-    timestep: float | None = None,
+    declared: Sequence[Declared] | None = None,
     segments: tuple[int, ...] | None = None,
 ) -> dict[str, Trajectory]:
     """Read trajectory files.
@@ -96,7 +99,7 @@ def load_trajectories(
     Args:
         files: The files.
         labels: A name for each; none for the names of the files.
-        timestep: Time from frame to frame [fs], for files that state none.
+        declared: What there is to say about each; none for nothing.
         segments: Which segments of each file; none for all.
 
     Raises:
@@ -104,7 +107,9 @@ def load_trajectories(
         DataError: If a file cannot be read, is no trajectory, or lacks a segment.
     """
     names = labelled([file.name for file in files], list(map(str, files)), labels)
-    return dict(zip(names, (_load(file, timestep, segments) for file in files), strict=True))
+    said = [AS_IT_IS] * len(files) if declared is None else declared
+    loaded = (_load(file, how, segments) for file, how in zip(files, said, strict=True))
+    return dict(zip(names, loaded, strict=True))
 
 
 def labelled(short: Sequence[str], full: Sequence[str], labels: Sequence[str] | None) -> list[str]:
@@ -123,8 +128,8 @@ def labelled(short: Sequence[str], full: Sequence[str], labels: Sequence[str] | 
     return names
 
 
-def _load(file: Path, timestep: float | None, segments: tuple[int, ...] | None) -> Trajectory:
-    whole = read(file, timestep=timestep)
+def _load(file: Path, declared: Declared, segments: tuple[int, ...] | None) -> Trajectory:
+    whole = read(file, declared=declared)
     try:
         chosen = whole if segments is None else whole.select(segments)
         require_trajectory(chosen)

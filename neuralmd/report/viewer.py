@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from jaxtyping import Float
 
+from neuralmd import __version__
 from neuralmd.data.objects import trajectory
 from neuralmd.data.trajectory import Trajectory
 from neuralmd.errors import DataError
-from neuralmd.evaluation.distributions import Topology
+from neuralmd.report.html import embedding
+from neuralmd.report.html.embedding import asset, trusted
+from neuralmd.report.html.scene import Layer, drawn
 
-_PAGE: Final = Path(__file__).with_suffix(".html")
-_MARK: Final = "/* scene */ null"
 _MOST_FRAMES: Final = 1000
-_RADIUS: Final = 0.32
-"""Part of its covalent radius that an atom's ball has."""
-
-_STEPS: Final = 32_000
-"""Steps on either side of zero into which coordinates are rounded."""
-
-_SHADE: Final = 0.55
+_MOST_COORDINATES: Final = 1_500_000
 
 
 @dataclass(frozen=True)
 class View:
-    """A picture that a notebook shows by itself: drag to turn, scroll to zoom, press the button to play.
+    """A picture that a notebook shows by itself: drag to turn, press the button to play.
 
     Attributes:
         page: A whole HTML page.
@@ -54,63 +46,63 @@ class View:
         Path(path).write_text(self.page, encoding="utf-8")
 
 
-def view(source: Any, *, beside: Any = None, stride: int | None = None, height: int = 420) -> View:
+def view(source: Any, *, beside: Any = None, stride: int | None = None, height: int = 480) -> View:
     """Show a trajectory in three dimensions.
+
+    Atoms are coloured by their distance from the truth where it is given, or else by their error bars where the
+    trajectory has them, or else by element.
 
     Args:
         source: A `Trajectory`, or whatever `neuralmd.data.objects.trajectory` takes; its first thousand frames are
-            shown.
-        beside: Another one of the same atoms and frames, drawn as red circles: the truth, for instance.
+            shown, fewer of a large system.
+        beside: The truth: a trajectory of the same atoms and frames, or whatever else to compare with. It is drawn as a
+            shadow.
         stride: Frames from one known frame to the next, to tell known frames from rebuilt ones; none not to.
         height: Height of the picture [pixels].
 
     Raises:
-        DataError: If it is no trajectory, or the two differ in their atoms or frames.
+        DataError: If it is no trajectory, the two differ in their atoms or frames, or the stride is below 1.
     """
+    if stride is not None and stride < 1:
+        raise DataError(f"the stride must be at least 1, but is {stride}: give stride=None to tell no frames apart")
     shown = _first(trajectory(source))
-    others = [] if beside is None else [_first(trajectory(beside))]
-    for other in others:
-        if not other.system.same_atoms(shown.system) or len(other) != len(shown):
-            raise DataError(f"two trajectories are shown together frame by frame, but {shown} and {other} differ")
-    middle = shown.positions.mean(axis=(0, 1))
-    reach = max(float(np.abs(one.positions - middle).max()) for one in (shown, *others))
-    scene = {
-        **_look(shown),
-        "radius": float(np.linalg.norm(shown.positions[0] - middle, axis=1).max()) + 0.4,
-        "frames": len(shown),
-        "timestep": shown.segments[0].timestep,
-        "stride": stride,
-        "paths": [
-            {"x": _packed(one.positions - middle, reach), "unit": reach / _STEPS, "ghost": one is not shown}
-            for one in (shown, *others)
-        ],
-    }
-    return View(_PAGE.read_text(encoding="utf-8").replace(_MARK, json.dumps(scene)), height)
+    truth = None if beside is None else _first(trajectory(beside))
+    if truth is not None and (not truth.system.same_atoms(shown.system) or len(truth) != len(shown)):
+        raise DataError(f"two trajectories are shown together frame by frame, but {shown} and {truth} differ")
+    level = shown.metadata.get("error_bar_level")
+    scene = drawn(
+        shown.system,
+        shown.segments[0].timestep,
+        [_layer(shown)],
+        None if truth is None else truth.positions,
+        stride=stride,
+        level=None if level is None else float(level),
+    )
+    return View(_page(shown, scene), height)
 
 
 def _first(whole: Trajectory) -> Trajectory:
-    return whole.slice(0, min(len(whole), _MOST_FRAMES))
+    most = max(1, min(_MOST_FRAMES, _MOST_COORDINATES // (3 * whole.system.atoms)))
+    return whole.slice(0, min(len(whole), most))
 
 
-def _look(shown: Trajectory) -> dict[str, Any]:
-    """Colours, sizes and bonds."""
-    from ase.data import covalent_radii
-    from ase.data.colors import jmol_colors
-
-    numbers = shown.system.atomic_numbers
-    colours = jmol_colors[numbers] * 0.96
-    return {
-        "colours": [_css(colour) for colour in colours],
-        "shades": [_css(colour * _SHADE) for colour in colours],
-        "radii": [float(_RADIUS * radius + 0.08) for radius in covalent_radii[numbers]],
-        "bonds": [[int(i), int(j)] for i, j in Topology.of(shown).bonds],
-    }
+def _layer(shown: Trajectory) -> Layer:
+    bars = None if shown.trust is None else shown.trust.error_bars
+    return Layer("shown", "the trajectory", shown.positions, None if bars is None else bars.astype(np.float64))
 
 
-def _css(colour: Float[np.ndarray, " 3"]) -> str:
-    return "#" + "".join(f"{round(255 * float(part)):02x}" for part in colour)
-
-
-def _packed(positions: Float[np.ndarray, "frames atoms 3"], reach: float) -> str:
-    steps = np.rint(positions / reach * _STEPS).astype("<i2")
-    return base64.b64encode(steps.tobytes()).decode("ascii")
+def _page(shown: Trajectory, scene: dict[str, object]) -> str:
+    licence, unpack = asset(embedding.LICENCE), asset("unpack.js")
+    scripts = f"/*\n{licence}*/\n{asset(embedding.LIBRARY)}\n{asset('viewer.js')}"
+    template = embedding.templates().get_template("alone.html.j2")
+    return template.render(
+        alt=f"{shown.system.formula}, {shown.system.atoms} atoms, {len(shown)} frames, in 3-D",
+        frames=len(shown),
+        version=__version__,
+        viewer_version=embedding.VIEWER_VERSION,
+        policy=embedding.policy([scripts, unpack]),
+        style=trusted(asset("view.css") + asset("alone.css")),
+        scene=trusted(embedding.for_script(scene)),
+        packed=embedding.packed(scripts),
+        unpack=trusted(unpack),
+    )

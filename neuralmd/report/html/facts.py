@@ -70,8 +70,11 @@ def commands(run: TrainedRun, stride: int, rebuilt: RebuiltFile | None, output: 
     done = [["train", str(run.folder / CONFIG)], ["evaluate", folder, *strided]]
     options = strided
     if rebuilt is not None:
-        coarse = rebuilt.metadata().get("reconstructed_from", "COARSE_FILE")
-        done.append(["reconstruct", coarse, str(rebuilt.path), "--run", folder, *strided])
+        told = rebuilt.metadata()
+        coarse = told.get("reconstructed_from", "COARSE_FILE")
+        limits = {"--max-error": told.get("max_error_A"), "--fallback": told.get("fallback")}
+        limited = [word for name, value in limits.items() if value not in {None, "none"} for word in (name, str(value))]
+        done.append(["reconstruct", coarse, str(rebuilt.path), "--run", folder, *strided, *limited])
         options = ["--trajectory", str(rebuilt.path)]
         if rebuilt.truth is not None:
             options += ["--truth", str(rebuilt.truth)]

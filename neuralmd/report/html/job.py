@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from neuralmd.config import dump
+from neuralmd.data.declared import AS_IT_IS, Declared
+from neuralmd.data.formats import open_reader
 from neuralmd.errors import ConfigError, DataError
 from neuralmd.evaluation.evaluate import Evaluation
 from neuralmd.evaluation.methods import directions, splines
@@ -15,10 +19,12 @@ from neuralmd.report.evaluation import Assessment
 from neuralmd.report.families import family_of
 from neuralmd.report.html.facts import commands, facts
 from neuralmd.report.html.figures import Figure, error_figures, spectrum_figure
+from neuralmd.report.html.flags import GapTrust
 from neuralmd.report.html.page import Page
 from neuralmd.report.html.results import REFERENCE, errors_table, lead, tiles
 from neuralmd.report.html.scene import Scene
 from neuralmd.report.html.stretches import RebuiltFile, from_file, from_windows
+from neuralmd.report.html.trust import TrustPart
 from neuralmd.report.html.words import label_of
 from neuralmd.runs import TrainedRun, load_run
 
@@ -48,6 +54,7 @@ class ReportJob:
         data: Path | None = None,
         stride: int | None = None,
         device: str = "auto",
+        declared: Declared = AS_IT_IS,
     ) -> ReportJob:
         """Prepare a report.
 
@@ -58,6 +65,7 @@ class ReportJob:
             data: A fine trajectory to evaluate on; none for the test part of the run's own.
             stride: Frames from anchor to anchor; none for the rebuilt file's, or else the run's.
             device: `auto`, `cpu` or `cuda`.
+            declared: What there is to say about the file of `data`.
 
         Raises:
             CheckpointError: If the run has no model, or a file is of another molecule.
@@ -72,7 +80,7 @@ class ReportJob:
         scene = None if rebuilt is None else from_file(rebuilt, trained, methods, frames)
         if scene is not None and data is None and not trained.config.data.path.is_file():
             return cls(trained, None, scene, rebuilt)
-        assessment = Assessment.of(run, data, stride if scene is None else scene.stride, device)
+        assessment = Assessment.of(run, data, stride if scene is None else scene.stride, device, declared)
         return cls(trained, assessment, scene or from_windows(assessment.methods, assessment.windows, frames), rebuilt)
 
     @property
@@ -95,12 +103,13 @@ class ReportJob:
         """
         result = None if self.assessment is None else self.assessment.run(advance)
         figures, notes = self._figures(result, advance)
+        trust = self._trust()
         return Page(
             name=self.run.config.run.name,
             formula=self.run.system.formula,
             headline=f"{self.scene.stride - 1} of every {self.scene.stride} frames rebuilt",
             lead=lead(self.scene, result),
-            tiles=tiles(self.scene, result),
+            tiles=[*tiles(self.scene, result), *(() if trust is None else (trust.tile,))],
             notes=[*self.scene.notes, *(() if result is None else result.notes), *notes],
             scene=self.scene,
             errors=None if result is None else errors_table(result),
@@ -108,7 +117,20 @@ class ReportJob:
             facts=facts(self.run, self.scene.stride, result, self.rebuilt),
             commands=commands(self.run, self.scene.stride, self.rebuilt, output),
             settings=dump(self.run.config),
+            trust=trust,
         )
+
+    def _trust(self) -> TrustPart | None:
+        """How far the rebuilt file is to be trusted, if there is one that says so."""
+        if self.rebuilt is None:
+            return None
+        with open_reader(self.rebuilt.path, declared=self.rebuilt.declared) as reader:
+            trust = GapTrust.of(reader, self.scene.stride)
+            if trust is None:
+                return None
+            first = int(np.searchsorted(trust.starts, self.scene.first))
+            shown = range(first, first + self.scene.gaps)
+            return TrustPart.of(reader, trust, self.rebuilt.path.name, self.run.seen, shown)
 
     def _figures(
         self, result: Evaluation | None, advance: Callable[[int], None] | None

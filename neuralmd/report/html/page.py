@@ -1,33 +1,29 @@
-"""The page: its parts put into the template, with styles and scripts inside, and nothing that comes from elsewhere."""
+"""The page of a report: its parts put into the template."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
-from typing import Final
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from neuralmd import __version__
 from neuralmd.data.files import AtomicFile
+from neuralmd.report.html.embedding import (
+    LIBRARY,
+    LICENCE,
+    VIEWER_VERSION,
+    asset,
+    for_script,
+    policy,
+    templates,
+    trusted,
+)
 from neuralmd.report.html.figures import Figure
 from neuralmd.report.html.parts import Errors, Fact, Tile
 from neuralmd.report.html.scene import Scene
+from neuralmd.report.html.trust import TrustPart
 from neuralmd.report.html.words import formula
-
-VIEWER_VERSION: Final = "2.5.5"
-"""Version of the 3Dmol.js that is shipped, as its package on npm is called."""
-
-_LIBRARY: Final = "3Dmol-min.js"
-_LICENCE: Final = "3Dmol-LICENSE.txt"
-_IN_SCRIPTS: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +43,8 @@ class Page:
         facts: What was done.
         commands: The commands that do it again.
         settings: The run's configuration.
+        no_errors: What stands in the place of the errors.
+        trust: How far a rebuilt file is to be trusted; none where no file says it.
     """
 
     name: str
@@ -62,6 +60,7 @@ class Page:
     commands: Sequence[str]
     settings: str
     no_errors: str = "The run's own trajectory is not there, so that nothing can be said of its test part."
+    trust: TrustPart | None = None
 
     @property
     def date(self) -> str:
@@ -82,9 +81,14 @@ class Page:
             else "Colours are those of the elements."
         )
         duration = (scene.frames - 1) * scene.timestep
+        where = (
+            f", around the flagged gap with the largest error bar, from frame {scene.first + 1} on"
+            if scene.first
+            else ""
+        )
         return (
-            f"{scene.gaps} gaps, {duration:.4g} fs, from {scene.source}; {scene.stride - 1} frames are rebuilt in "
-            f"each gap of {scene.stride * scene.timestep:.4g} fs. {colours}"
+            f"{scene.gaps} gaps, {duration:.4g} fs, from {scene.source}{where}; {scene.stride - 1} frames are "
+            f"rebuilt in each gap of {scene.stride * scene.timestep:.4g} fs. {colours}"
         )
 
     @property
@@ -122,45 +126,16 @@ class Page:
 
     def html(self) -> str:
         """The page as text."""
-        scripts = [_asset(_LIBRARY), _asset("viewer.js")]
-        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        scripts = [asset(LIBRARY), asset("viewer.js"), asset("timeline.js")]
+        environment = templates()
         environment.filters["formula"] = formula
-        return environment.from_string(_asset("page.html.j2")).render(
+        return environment.get_template("page.html.j2").render(
             page=self,
             version=__version__,
             viewer_version=VIEWER_VERSION,
-            policy=_policy(scripts),
-            style=_trusted(_asset("page.css")),
-            scene=_trusted(for_script(self.scene.to_dict())),
-            library=_trusted(scripts[0]),
-            script=_trusted(scripts[1]),
-            licence=_asset(_LICENCE),
+            policy=policy(scripts),
+            style=trusted(asset("view.css") + asset("page.css") + asset("trust.css")),
+            scene=trusted(for_script(self.scene.to_dict())),
+            scripts=[trusted(script) for script in scripts],
+            licence=asset(LICENCE),
         )
-
-
-def for_script(values: Mapping[str, object]) -> str:
-    """JSON that cannot end the script element that it stands in, whatever its texts are."""
-    text = json.dumps(values, separators=(",", ":"), allow_nan=False)
-    return "".join(_IN_SCRIPTS.get(letter, letter) for letter in text)
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    """What a browser lets the page do: run these scripts and no others, show what is inside, ask no network."""
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-
-
-def _asset(name: str) -> str:
-    return (files("neuralmd.report.html") / "assets" / name).read_text(encoding="utf-8")
-
-
-def _trusted(text: str) -> Markup:
-    """A text of our own that goes into the page as it is."""
-    return Markup(text)  # noqa: S704

@@ -1,8 +1,9 @@
-"""`Scene`: what the 3-D view of a report shows, as the plain values that its script reads."""
+"""`Scene`: what the 3-D view of a report shows; `drawn`: any 3-D view, as the plain values that its script reads."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,9 @@ class Scene:
         level: Part of all components that is stated to lie within their error bar; none without error bars.
         source: Where the frames come from, in words.
         notes: What should be known of it, a sentence each.
+        flags: Sum of the `Flag`s of each gap; none where nobody says.
+        first: The frame of its source at which it begins.
+        begins: When that is [fs].
     """
 
     system: System
@@ -56,6 +60,9 @@ class Scene:
     level: float | None
     source: str
     notes: tuple[str, ...] = ()
+    flags: tuple[int, ...] | None = None
+    first: int = 0
+    begins: float = 0.0
 
     @property
     def frames(self) -> int:
@@ -80,48 +87,73 @@ class Scene:
         return float(np.sqrt(np.square((self.layers[layer].positions - self.truth)[hidden]).mean()))
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values for JSON; coordinates as base64 of little-endian float32.
+        """Plain values for JSON; see `drawn`."""
+        values = drawn(self.system, self.timestep, self.layers, self.truth, stride=self.stride, level=self.level)
+        return {**values, "flags": self.flags, "first": self.first, "begins": self.begins}
 
-        A drift of the molecule is taken out, the same one from the truth and all methods.
-        """
-        shift = self._shift()
-        return {
-            "symbols": self.system.symbols,
-            "bonds": self._bonds().tolist(),
-            "frames": self.frames,
-            "timestep": self.timestep,
-            "stride": self.stride,
-            "known": list(range(0, self.frames, self.stride)),
-            "truth": None if self.truth is None else _packed(self.truth - shift),
-            "level": self.level,
-            "view": _thinnest_direction(self.layers[0].positions[0]),
-            "cell": self.system.cell.tolist() if self.system.pbc.any() else None,
-            "origin": (-shift[0, 0]).tolist(),
-            "layers": [
-                {
-                    "label": layer.label,
-                    "positions": _packed(layer.positions - shift),
-                    "bars": None if layer.error_bars is None else _packed(layer.error_bars),
-                }
-                for layer in self.layers
-            ],
-        }
 
-    def _shift(self) -> Float[np.ndarray, "frames 1 3"]:
-        """The middle of the atoms at each frame; that of the first one at all, where there is a cell to stay in."""
-        middle = self.layers[0].positions.mean(axis=1, keepdims=True)
-        return np.broadcast_to(middle[:1], middle.shape) if self.system.pbc.any() else middle
+def drawn(
+    system: System,
+    timestep: float,
+    layers: Sequence[Layer],
+    truth: Float[np.ndarray, "frames atoms 3"] | None,
+    *,
+    stride: int | None,
+    level: float | None,
+) -> dict[str, object]:
+    """What the script of the 3-D view reads, as plain values for JSON; coordinates as base64 of little-endian float32.
 
-    def _bonds(self) -> Int[np.ndarray, "bonds 2"]:
-        positions = self.layers[0].positions
-        known = Trajectory.uniform(self.system, positions[:: self.stride], self.timestep * self.stride)
-        topology = Topology.of(known)
-        if len(topology.bonds) == 0:
-            return topology.bonds
-        ends = positions[0][topology.bonds]
-        drawn = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
-        bound = np.linalg.norm(ends[:, 1] + topology.shifts - ends[:, 0], axis=1)
-        return topology.bonds[drawn < _LONGEST_LINE * np.maximum(bound, 1e-9)]
+    A drift of the molecule is taken out, the same one from the truth and all layers.
+
+    Args:
+        system: The atoms.
+        timestep: Time from frame to frame [fs].
+        layers: What is shown, one at a time; the first one at the start.
+        truth: What they are compared with [A], or none.
+        stride: Frames from one known frame to the next; none to tell known frames from others not at all.
+        level: Part of all components that is stated to lie within their error bar; none where nobody says.
+    """
+    first = layers[0].positions
+    known = range(0, len(first), 1 if stride is None else stride)
+    shift = _shift(system, first)
+    return {
+        "symbols": system.symbols,
+        "bonds": _bonds(system, first[:: known.step]).tolist(),
+        "frames": len(first),
+        "timestep": timestep,
+        "stride": stride,
+        "known": [] if stride is None else list(known),
+        "truth": None if truth is None else _packed(truth - shift),
+        "level": level,
+        "view": _thinnest_direction(first[0]),
+        "cell": system.cell.tolist() if system.pbc.any() else None,
+        "origin": (-shift[0, 0]).tolist(),
+        "layers": [
+            {
+                "label": layer.label,
+                "positions": _packed(layer.positions - shift),
+                "bars": None if layer.error_bars is None else _packed(layer.error_bars),
+            }
+            for layer in layers
+        ],
+    }
+
+
+def _shift(system: System, positions: Float[np.ndarray, "frames atoms 3"]) -> Float[np.ndarray, "frames 1 3"]:
+    """The middle of the atoms at each frame; that of the first one at all, where there is a cell to stay in."""
+    middle = positions.mean(axis=1, keepdims=True)
+    return np.broadcast_to(middle[:1], middle.shape) if system.pbc.any() else middle
+
+
+def _bonds(system: System, frames: Float[np.ndarray, "frames atoms 3"]) -> Int[np.ndarray, "bonds 2"]:
+    """The bonds in some frames, but those that would be drawn across a periodic cell."""
+    topology = Topology.of(Trajectory.uniform(system, frames, 1.0))
+    if len(topology.bonds) == 0:
+        return topology.bonds
+    ends = frames[0][topology.bonds]
+    drawn_length = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
+    bound_length = np.linalg.norm(ends[:, 1] + topology.shifts - ends[:, 0], axis=1)
+    return topology.bonds[drawn_length < _LONGEST_LINE * np.maximum(bound_length, 1e-9)]
 
 
 def _packed(values: Float[np.ndarray, "..."]) -> str:
@@ -132,6 +164,7 @@ def _thinnest_direction(positions: Float[np.ndarray, "atoms 3"]) -> list[float]:
     """The rotation, as a quaternion (x, y, z, w), that turns a molecule's thinnest direction to who looks at it."""
     from scipy.spatial.transform import Rotation
 
-    axes = np.linalg.svd(positions - positions.mean(axis=0), full_matrices=True)[2]
+    away = positions - positions.mean(axis=0)
+    axes = np.linalg.eigh(away.T @ away)[1].T[::-1].copy()
     axes[2] *= np.sign(np.linalg.det(axes)) or 1.0
     return Rotation.from_matrix(axes).as_quat().tolist()

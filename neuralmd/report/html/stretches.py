@@ -14,12 +14,14 @@ from jaxtyping import Float, Int
 from neuralmd.data.declared import AS_IT_IS, Declared
 from neuralmd.data.formats import open_reader
 from neuralmd.data.trajectory import Segment, Trajectory
+from neuralmd.data.trust import Flag
 from neuralmd.data.windows import Frames, cut
 from neuralmd.errors import DataError
 from neuralmd.evaluation.evaluate import Windows
 from neuralmd.evaluation.rebuild import true_trajectory
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.interpolators.bidirectional import BidirectionalODE
+from neuralmd.report.html.flags import GapTrust
 from neuralmd.report.html.scene import Layer, Scene
 from neuralmd.report.html.words import label_of
 from neuralmd.runs import TrainedRun
@@ -88,7 +90,7 @@ def from_windows(methods: Mapping[str, Interpolator], windows: Windows, frames: 
 
 
 def from_file(file: RebuiltFile, run: TrainedRun, methods: Mapping[str, Interpolator], frames: int | None) -> Scene:
-    """The first frames of a rebuilt file, with the error bars that the run's model gives them.
+    """The first frames of a rebuilt file, or those around its worst flagged gap, with the model's error bars.
 
     Args:
         file: The file, and where its truth is.
@@ -106,7 +108,10 @@ def from_file(file: RebuiltFile, run: TrainedRun, methods: Mapping[str, Interpol
         stride = _stated_stride(file.path, reader.metadata) if file.stride is None else file.stride
         if stride < 2:
             raise DataError(f"the stride must be at least 2, or no frame is hidden, but is {stride}")
-        segment = _whole_gaps(reader.segments, stride, _gaps(frames, stride, reader.system.atoms), file.path)
+        gaps = _gaps(frames, stride, reader.system.atoms)
+        trust = GapTrust.of(reader, stride)
+        segment = _whole_gaps(reader.segments, stride, gaps, file.path, trust)
+        origin = max(each.start for each in reader.segments if each.start <= segment.start)
         rebuilt = reader.read(segment.start, segment.stop)
         metadata = reader.metadata
     truth = None if file.truth is None else _matching(file.truth, rebuilt, stride, file.declared)
@@ -122,7 +127,22 @@ def from_file(file: RebuiltFile, run: TrainedRun, methods: Mapping[str, Interpol
     spline = "cubic_hermite" if rebuilt.velocities is not None else "cubic_spline"
     beside = _layer(spline, methods[spline], known, rebuilt)
     level = _level(model) if own.error_bars is not None else None
-    return Scene(rebuilt.system, rebuilt.timestep, stride, (own, beside), truth, level, file.path.name, tuple(notes))
+    flags = None if trust is None else trust.flags[trust.within(segment)]
+    if flags is not None and (flags & Flag.SPLINE).any():
+        own = replace(own, label=f"{own.label}, a spline where flagged")
+    return Scene(
+        rebuilt.system,
+        rebuilt.timestep,
+        stride,
+        (own, beside),
+        truth,
+        level,
+        file.path.name,
+        tuple(notes),
+        None if flags is None else tuple(flags.tolist()),
+        segment.start,
+        (segment.start - origin) * segment.timestep,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,11 +200,16 @@ def _stated_stride(path: Path, metadata: Mapping[str, str]) -> int:
     return int(stated)
 
 
-def _whole_gaps(segments: tuple[Segment, ...], stride: int, gaps: int, path: Path) -> Segment:
-    """As many gaps as are wanted, or as there are, from the start of the first segment that has one."""
+def _whole_gaps(segments: tuple[Segment, ...], stride: int, gaps: int, path: Path, trust: GapTrust | None) -> Segment:
+    """As many gaps as are wanted, or as there are: around the worst flagged one, or else the first of all."""
+    worst = None if trust is None or trust.worst is None else int(trust.starts[trust.worst])
     for segment in segments:
-        if segment.length > stride:
-            return replace(segment, length=min(gaps, (segment.length - 1) // stride) * stride + 1)
+        if segment.length > stride and (worst is None or segment.start <= worst < segment.stop):
+            there = (segment.length - 1) // stride
+            shown = min(gaps, there)
+            place = 0 if worst is None else (worst - segment.start) // stride
+            first = min(max(place - shown // 2, 0), there - shown)
+            return replace(segment, start=segment.start + first * stride, length=shown * stride + 1)
     raise DataError(f"{path} is shorter than one gap of stride {stride}: give a longer file, or the --stride it has")
 
 

@@ -20,8 +20,9 @@ from neuralmd.evaluation.evaluate import Windows
 from neuralmd.evaluation.gap_energies import gap_energies
 from neuralmd.evaluation.mismatch import mismatch
 from neuralmd.fields.calculator import CalculatorField
-from neuralmd.interpolators.bidirectional import BidirectionalODE, ForwardODE
+from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import PowerBlend
+from neuralmd.interpolators.one_way import ForwardODE
 from neuralmd.interpolators.splines import Linear
 from neuralmd.ode.solvers import VelocityVerlet
 from neuralmd.system import System

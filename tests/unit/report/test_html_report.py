@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from neuralmd.errors import DataError
+from neuralmd.report.html.embedding import for_script
 from neuralmd.report.html.figures import Figure
-from neuralmd.report.html.page import Page, for_script
+from neuralmd.report.html.page import Page
 from neuralmd.report.html.parts import Errors, Fact, Row, Tile
 from neuralmd.report.html.scene import Layer, Scene
 from neuralmd.report.html.words import formula, length, milli
@@ -200,6 +201,12 @@ def drawn(view: browser.Opened) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA")).astype(int)
 
 
+def grey(picture: np.ndarray) -> float:
+    """Part of a picture that is drawn, and of no colour."""
+    colours = picture[..., :3]
+    return float(((picture[..., 3] > 200) & (np.ptp(colours, axis=-1) < 24) & (colours.max(axis=-1) > 60)).mean())
+
+
 def test_the_viewer_shows_atoms_and_the_slider_moves_them(written: Path) -> None:
     with browser.opened(written) as view:
         view.wait_until("window.neuralmd !== undefined")
@@ -237,6 +244,9 @@ def test_errors_can_be_drawn_larger_beside_the_truth_and_another_method_shown(wr
         assert view.page.locator("#ghost").is_checked()
         assert "50 times larger" in view.page.locator("#badge").inner_text()
         assert off == pytest.approx(50 * (scene().layers[0].positions - truth())[25], abs=1e-4)
+        with_shadow = grey(drawn(view))
+        view.page.locator("#ghost").uncheck()
+        assert with_shadow > 4e-4 + 2 * grey(drawn(view))
         view.page.locator("#layer").select_option("1")
         assert view.page.locator("#colour option").all_inner_texts() == ["error, against the truth", "element"]
         assert "error 13.3 mÅ" in view.page.locator("#readout").inner_text()

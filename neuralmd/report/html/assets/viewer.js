@@ -1,24 +1,31 @@
-"use strict";
-// The 3-D view, its controls and the chart of errors over time. Everything is drawn from the JSON in #scene.
+// The 3-D view and its controls. Everything is drawn from the JSON in #scene.
 (() => {
+  "use strict";
   const $ = (id) => document.getElementById(id);
   const scene = JSON.parse($("scene").textContent);
   const RAMP = [[0x5b, 0x8f, 0xc7], [0x9f, 0xc3, 0xd8], [0xf2, 0xcf, 0x63], [0xe8, 0x7d, 0x3a], [0xb8, 0x1d, 0x2c]];
   const KNOWN = 0x98a2ae, UNKNOWN = 0x4a4f57;
   const DARK = window.matchMedia("(prefers-color-scheme: dark)");
-  const NS = "http://www.w3.org/2000/svg";
 
   const decode = (text) => new Float32Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
   const atoms = scene.symbols.length;
   const truth = scene.truth === null ? null : decode(scene.truth);
   const known = new Set(scene.known);
+  const barName = scene.level === null ? "error bar" : `error bar, ${Math.round(100 * scene.level)} %`;
   const layers = scene.layers.map((layer) => ({
     label: layer.label,
     positions: decode(layer.positions),
     bars: layer.bars === null ? null : decode(layer.bars),
   }));
 
-  const state = { frame: Math.floor(scene.stride / 2), layer: 0, colour: "element", gain: 1,
+  const hidden = Array.from({ length: scene.frames }, (_, frame) => frame).filter((frame) => !known.has(frame));
+  const watchers = [];
+  // Flags are those of neuralmd.data.trust.
+  const FLAGS = [[1, "error bar above the limit"], [2, "filled by a spline"], [4, "distance unlike the training data"],
+    [8, "temperature unlike the training data"]];
+  const flagsOf = (frame) => (scene.flags && !known.has(frame) ? scene.flags[Math.floor(frame / scene.stride)] : 0);
+
+  const state = { frame: Math.floor((scene.stride ?? 0) / 2), layer: 0, colour: "element", gain: 1,
     ghost: false, timer: null };
 
   // ---- errors -------------------------------------------------------------------------------------------------------
@@ -49,8 +56,7 @@
   // One scale for all methods, that of the rebuilt trajectory itself, so that colours can be compared.
   function scaleOf(what) {
     const values = [];
-    for (let frame = 0; frame < scene.frames; frame++) {
-      if (known.has(frame)) continue;
+    for (const frame of hidden) {
       for (let atom = 0; atom < atoms; atom++) {
         const value = measures[what](layers[0], frame, atom);
         if (!Number.isNaN(value)) values.push(value);
@@ -93,7 +99,9 @@
       elem, x: 0, y: 0, z: 0, serial: index, bonds: bonds[index], bondOrder: bonds[index].map(() => 1), properties: {},
     }));
   }
-  const SHAPE = { sphere: { scale: 0.27 }, stick: { radius: 0.13 } };
+  const WHOLE = { sphere: { scale: 0.27 }, stick: { radius: 0.13 } };
+  // Beside its shadow, which thick atoms would hide.
+  const SLIM = { sphere: { scale: 0.14 }, stick: { radius: 0.05 } };
   function paint(atom) {
     const layer = layers[state.layer];
     if (state.colour === "element") return undefined;
@@ -103,8 +111,9 @@
     return ramp(value / scales[state.colour]);
   }
   function styled() {
-    if (state.colour === "element") return SHAPE;
-    return { sphere: { ...SHAPE.sphere, colorfunc: paint }, stick: { ...SHAPE.stick, colorfunc: paint } };
+    const shape = state.ghost ? SLIM : WHOLE;
+    if (state.colour === "element") return shape;
+    return { sphere: { ...shape.sphere, colorfunc: paint }, stick: { ...shape.stick, colorfunc: paint } };
   }
   function place(target, positions, gain) {
     for (const atom of target.selectedAtoms({})) {
@@ -120,10 +129,9 @@
     model.setStyle({}, styled());
     if (shadow !== null) {
       if (state.ghost) place(shadow, truth, 1);
-      const grey = DARK.matches ? 0xd5dde6 : 0x46515d;
-      const opacity = 0.5;
-      shadow.setStyle({}, state.ghost ? { stick: { radius: 0.07, color: grey, opacity },
-        sphere: { scale: 0.15, color: grey, opacity } } : {});
+      // Opaque: on a transparent background 3Dmol draws half-transparent shapes too faintly to be seen.
+      const color = DARK.matches ? 0x79838e : 0xa3adb7;
+      shadow.setStyle({}, state.ghost ? { stick: { radius: 0.04, color }, sphere: { scale: 0.125, color } } : {});
     }
     viewer.render();
   }
@@ -177,119 +185,18 @@
     viewer.render();
   }
 
-  // ---- the chart of errors over time --------------------------------------------------------------------------------
-
-  const INSET = 8, LEFT = 56, TOP = 8, HIGH = 132, BOTTOM = 22;
-  const chart = { width: 0, cursor: null };
-  const hidden = Array.from({ length: scene.frames }, (_, frame) => frame).filter((frame) => !known.has(frame));
-  const curves = [];
-  layers.forEach((layer, index) => {
-    if (truth !== null) {
-      curves.push({ kind: "line", label: layer.label, colour: index === 0 ? "var(--model)" : "var(--spline)",
-        values: new Map(hidden.map((frame) => [frame, errorOf(layer, frame)])) });
-    }
-  });
-  if (layers[0].bars !== null) {
-    curves.push({ kind: "band", label: `error bar, ${Math.round(100 * scene.level)} %`, colour: "var(--band)",
-      values: new Map(hidden.map((frame) => [frame, barOf(layers[0], frame)]).filter(([, bar]) => !Number.isNaN(bar))) });
-  }
-
-  function svg(name, attributes, parent, text) {
-    const node = document.createElementNS(NS, name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    if (text !== undefined) node.textContent = text;
-    parent.append(node);
-    return node;
-  }
-  const across = (frame) => LEFT + INSET + (frame / Math.max(scene.frames - 1, 1)) * (chart.width - LEFT - 2 * INSET);
-  function drawTimeline() {
-    const box = $("timeline");
-    box.replaceChildren();
-    chart.cursor = null;
-    chart.width = Math.max(box.clientWidth, 240);
-    const height = curves.length ? HIGH : 10;
-    const root = svg("svg", { height: TOP + height + BOTTOM, viewBox: `0 0 ${chart.width} ${TOP + height + BOTTOM}`,
-      "aria-hidden": "true" }, box);
-    for (const frame of scene.known) {
-      svg("line", { x1: across(frame), x2: across(frame), y1: TOP, y2: TOP + height, stroke: "var(--grid)" }, root);
-      svg("circle", { cx: across(frame), cy: TOP + height, r: scene.known.length > 60 ? 1.5 : 2.8, fill: "var(--known)" }, root);
-    }
-    const end = (scene.frames - 1) * scene.timestep;
-    const step = rounded(end / Math.max(2, Math.floor(chart.width / 130)));
-    for (let time = 0; time <= end * 1.0001; time += step) {
-      const x = across(time / scene.timestep);
-      svg("text", { x, y: TOP + height + 17, "text-anchor": "middle" }, root,
-        `${Number(time.toPrecision(4))}${time === 0 ? " fs" : ""}`);
-    }
-    if (curves.length) drawCurves(root, height);
-    chart.cursor = svg("line", { y1: TOP - 6, y2: TOP + height + 4, stroke: "var(--cursor)", "stroke-width": 1.5 }, root);
-    drawNames(box);
-    moveCursor();
-  }
-  function drawCurves(root, height) {
-    const all = curves.flatMap((curve) => [...curve.values.values()]).filter((value) => value > 0).sort((a, b) => a - b);
-    if (!all.length) return;
-    const low = Math.log10(all[Math.floor(0.005 * all.length)]) - 0.08, high = Math.log10(all[all.length - 1]) + 0.08;
-    const y = (value) => TOP + height - height * Math.min(Math.max((Math.log10(Math.max(value, 1e-12)) - low) / (high - low), 0), 1);
-    for (let decade = Math.ceil(low); decade <= high; decade++) {
-      svg("line", { x1: LEFT, x2: chart.width - INSET, y1: y(10 ** decade), y2: y(10 ** decade), stroke: "var(--grid)" }, root);
-      svg("text", { x: LEFT - 6, y: y(10 ** decade) + 4, "text-anchor": "end" }, root, plain(length(10 ** decade)));
-    }
-    for (const curve of [...curves].reverse()) {
-      for (const piece of pieces(curve.values)) {
-        const line = piece.map((frame) => `${across(frame).toFixed(1)},${y(curve.values.get(frame)).toFixed(1)}`).join("L");
-        if (curve.kind === "line") {
-          svg("path", { d: `M${line}`, fill: "none", stroke: curve.colour, "stroke-width": 1.6, "stroke-linejoin": "round" }, root);
-        } else {
-          const [first, last] = [across(piece[0]), across(piece[piece.length - 1])];
-          svg("path", { d: `M${first},${TOP + height}L${line}L${last},${TOP + height}Z`, fill: curve.colour }, root);
-        }
-      }
-    }
-  }
-  function pieces(values) {
-    const found = [];
-    for (const frame of values.keys()) {
-      const last = found[found.length - 1];
-      if (last && last[last.length - 1] === frame - 1) last.push(frame);
-      else found.push([frame]);
-    }
-    return found;
-  }
-  function drawNames(box) {
-    if (!curves.length) return;
-    const line = document.createElement("p");
-    line.className = "fine key";
-    line.append("root mean square over atoms: ");
-    for (const curve of curves) {
-      const swatch = document.createElement("i");
-      swatch.className = curve.kind;
-      swatch.style.background = curve.colour;
-      line.append(swatch, ` ${curve.label}  `);
-    }
-    const dot = document.createElement("i");
-    dot.className = "dot";
-    line.append(dot, " known frames");
-    box.append(line);
-  }
-  function moveCursor() {
-    if (chart.cursor === null) return;
-    chart.cursor.setAttribute("x1", across(state.frame));
-    chart.cursor.setAttribute("x2", across(state.frame));
-  }
-
   // ---- frames -------------------------------------------------------------------------------------------------------
 
   function describe() {
     const layer = layers[state.layer], frame = state.frame;
-    const time = Number((frame * scene.timestep).toPrecision(6));
-    const parts = [`${time} fs`, `frame ${frame + 1} of ${scene.frames}`];
+    const time = Number(((scene.begins ?? 0) + frame * scene.timestep).toPrecision(9));
+    const parts = [`${time} fs`, scene.first ? `frame ${scene.first + frame + 1}` : `frame ${frame + 1} of ${scene.frames}`];
     if (known.has(frame)) return [...parts, "known frame"];
-    parts.push(`rebuilt, ${frame % scene.stride} of ${scene.stride - 1} in its gap`);
+    if (scene.stride !== null) parts.push(`rebuilt, ${frame % scene.stride} of ${scene.stride - 1} in its gap`);
     if (truth !== null) parts.push(`error ${length(errorOf(layer, frame))}`);
     const bar = layer.bars === null ? NaN : barOf(layer, frame);
     if (!Number.isNaN(bar)) parts.push(`error bar ${length(bar)}`);
-    return parts;
+    return [...parts, ...FLAGS.filter(([flag]) => flagsOf(frame) & flag).map(([, words]) => `flag: ${words}`)];
   }
   function setFrame(frame) {
     state.frame = Math.min(Math.max(Math.round(frame), 0), scene.frames - 1);
@@ -299,9 +206,10 @@
     $("readout").textContent = words.join(" · ");
     const isKnown = known.has(state.frame);
     const larger = state.gain > 1 && !isKnown ? `, errors drawn ${state.gain} times larger` : "";
-    $("badge").textContent = `${words[0]} · ${isKnown ? "known frame" : "rebuilt"}${larger}`;
+    $("badge").textContent = scene.stride === null ? words[0] + larger
+      : `${words[0]} · ${isKnown ? "known frame" : flagsOf(state.frame) ? "rebuilt, flagged" : "rebuilt"}${larger}`;
     $("badge").className = isKnown ? "known" : "";
-    moveCursor();
+    for (const tell of watchers) tell();
     draw();
   }
   function play(go) {
@@ -317,7 +225,7 @@
     if (measure === null) return state.frame;
     const worse = (frame, other) => !(measure(layers[0], frame) <= measure(layers[0], other));
     return hidden.filter((frame) => !Number.isNaN(measure(layers[0], frame)))
-      .reduce((worst, frame) => (worse(frame, worst) ? frame : worst), hidden[0]);
+      .reduce((worst, frame) => (worse(frame, worst) ? frame : worst), hidden[0] ?? state.frame);
   }
   function nextKnown(direction) {
     const ahead = scene.known.filter((frame) => (frame - state.frame) * direction > 0);
@@ -339,13 +247,13 @@
     for (const what of ["error", "bar", "element"]) if (shows(layers[state.layer], what)) option(select, what, names[what]);
     state.colour = [...select.options].some((each) => each.value === wanted) ? wanted : select.options[0].value;
     select.value = state.colour;
+    select.parentElement.hidden = select.options.length < 2;
     drawLegend();
   }
   function drawLegend() {
     $("legend").hidden = state.colour === "element";
     if (state.colour === "element") return;
-    const names = { error: "distance from the truth", bar: `error bar, ${Math.round(100 * scene.level)} %` };
-    $("legend-title").textContent = names[state.colour];
+    $("legend-title").textContent = { error: "distance from the truth", bar: barName }[state.colour];
     $("legend-end").textContent = `${plain(length(scales[state.colour]))} or more`;
   }
   function listen() {
@@ -368,17 +276,7 @@
       setFrame(state.frame);
     });
     $("ghost").addEventListener("change", () => { state.ghost = $("ghost").checked; draw(); });
-    const seek = (event) => {
-      if (event.type === "pointermove" && event.buttons === 0) return;
-      const left = event.clientX - $("timeline").getBoundingClientRect().left;
-      play(false);
-      setFrame(((left - LEFT - INSET) / (chart.width - LEFT - 2 * INSET)) * (scene.frames - 1));
-    };
-    $("timeline").addEventListener("pointerdown", seek);
-    $("timeline").addEventListener("pointermove", seek);
     DARK.addEventListener("change", draw);
-    new ResizeObserver(() => { if ($("timeline").clientWidth !== chart.seen) { chart.seen = $("timeline").clientWidth; drawTimeline(); } })
-      .observe($("timeline"));
   }
   function listenToCamera() {
     const zoom = (factor) => { viewer.zoom(factor, 150); };
@@ -402,6 +300,7 @@
 
   document.documentElement.style.setProperty("--ramp", RAMP.map((colour) => `rgb(${colour.join(",")})`).join(","));
   for (const node of document.querySelectorAll(".truth")) node.hidden = truth === null;
+  document.querySelector("#legend .known").hidden = scene.stride === null;
   layers.forEach((layer, index) => option($("layer"), String(index), layer.label));
   $("layer-label").hidden = layers.length < 2;
   state.colour = truth !== null ? "error" : layers[0].bars !== null ? "bar" : "element";
@@ -409,8 +308,9 @@
   build();
   listen();
   if (viewer !== null) listenToCamera();
-  drawTimeline();
   setFrame(worstFrame());
-  // For tests, and for the curious at the console.
-  window.neuralmd = { viewer, model, scene, state, setFrame, play };
+  // For the chart, for tests, and for the curious at the console.
+  window.neuralmd = {
+    viewer, model, scene, state, layers, truth, hidden, barName, watchers, setFrame, play, errorOf, barOf, length, plain, rounded,
+  };
 })();
