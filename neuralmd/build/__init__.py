@@ -1,6 +1,6 @@
 """From configuration to objects: the only place where a config becomes an object."""
 
-from neuralmd.build.dataset import Dataset, dataset, device, everything, trajectory
+from neuralmd.build.dataset import Dataset, dataset, device, everything, trajectory, usable
 from neuralmd.build.experiment import loop, refit
 from neuralmd.build.models import Trainable, blend, interpolator, solver
 
@@ -16,4 +16,5 @@ __all__ = [
     "refit",
     "solver",
     "trajectory",
+    "usable",
 ]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from neuralmd.config import Data
-from neuralmd.data.declared import Declared, LengthUnit, VelocityUnit
+from neuralmd.data.declared import AS_IT_IS, Declared, LengthUnit, VelocityUnit
 from neuralmd.data.formats import open_reader, read
 from neuralmd.data.inspection import check_units, require_trajectory
 from neuralmd.data.seen import Seen
-from neuralmd.data.trajectory import Trajectory, VelocitySource, with_central_velocities
+from neuralmd.data.trajectory import (
+    Trajectory,
+    VelocitySource,
+    with_central_velocities,
+    with_seven_point_velocities,
+)
 from neuralmd.data.windows import Frames, Part, Split, split
 from neuralmd.errors import ConfigError, DataError
 
@@ -67,30 +72,54 @@ def notes(config: Data) -> tuple[str, ...]:
         return (*reader.notes, *check_units(reader))
 
 
-def trajectory(config: Data, path: Path | None = None) -> Trajectory:
+def trajectory(config: Data, path: Path | None = None, said: Declared = AS_IT_IS) -> Trajectory:
     """The frames of a file, of the chosen segments, with velocities as declared.
 
     Args:
         config: How to read.
         path: Another file than the configuration names; all of its segments are taken.
+        said: What there is to say of that other file. The configuration tells the rest; its units, which are those of
+            a format, only for a file of the same suffix.
 
     Raises:
         DataError: If the file is not a trajectory, or lacks the velocities that are asked for.
     """
     source = config.path if path is None else path
-    whole = read(source, declared=declared(config))
+    how = declared(config) if path is None else said.over(_for_another_file(config, path))
+    whole = read(source, declared=how)
+    chosen = None if path is not None else config.segments
+    return usable(config, whole if chosen is None else whole.select(chosen), str(source))
+
+
+def usable(config: Data, whole: Trajectory, source: str) -> Trajectory:
+    """Frames that are somewhere already, with velocities as a configuration declares them.
+
+    Args:
+        config: What it declares.
+        whole: The frames.
+        source: What messages call them.
+
+    Raises:
+        DataError: If they are no trajectory, or lack the velocities that are asked for.
+    """
     require_trajectory(whole)
-    if config.segments is not None and path is None:
-        whole = whole.select(config.segments)
     stored = whole.velocities is not None
     if config.velocities == "stored" and not stored:
         raise DataError(
             f"{source}: holds no velocities, but data.velocities=stored asks for them; data.velocities=central derives "
             "them by central differences, and the methods linear and cubic_spline need none"
         )
+    if config.velocities == "seven_point":
+        return with_seven_point_velocities(whole)
     if config.velocities == "central" or not stored:
         return with_central_velocities(whole)
     return whole
+
+
+def _for_another_file(config: Data, path: Path) -> Declared:
+    """What a configuration says about its own file, as far as it holds for another one."""
+    own = declared(config)
+    return own if path.suffix == config.path.suffix else replace(own, length_unit=None, velocity_unit=None)
 
 
 def dataset(config: Data, on: torch.device) -> Dataset:

@@ -15,16 +15,19 @@ from neuralmd.build.dataset import Dataset, dataset, device, seen
 from neuralmd.build.models import Trainable, interpolator
 from neuralmd.build.recurrent import fit_normalisation
 from neuralmd.config import DerivativeStage, Experiment, StageConfig, TrajectoryStage, dump
-from neuralmd.data.windows import derivative_samples
+from neuralmd.data.derivatives import Difference, difference_samples, force_samples
+from neuralmd.data.windows import DerivativeSamples, derivative_samples
 from neuralmd.errors import ConfigError
 from neuralmd.evaluation.metrics import hidden_frame_errors
 from neuralmd.fields.statistics import MotionStatistics
 from neuralmd.interpolators.bidirectional import BidirectionalODE
+from neuralmd.interpolators.blend_fit import fit_blend
 from neuralmd.interpolators.bridge_fit import fit_bridge
-from neuralmd.interpolators.calibration import calibrate_error_bars, fit_correction
+from neuralmd.interpolators.calibration import calibrate_error_bars, calibrate_inferred_error_bars, fit_correction
+from neuralmd.interpolators.learned_blend import LearnedBlend
 from neuralmd.training.augmentation import randomly_rotated, unchanged
 from neuralmd.training.checkpoint import load_weights, pack_system
-from neuralmd.training.loop import Loop, LoopSettings
+from neuralmd.training.loop import Loop, LoopSettings, Progress
 from neuralmd.training.objectives import (
     DerivativeMatching,
     TrajectoryMatching,
@@ -86,13 +89,14 @@ def loop(config: Experiment, folder: Path, processes: Processes | None = None) -
     )
 
 
-def refit(config: Experiment, folder: Path, weights: Mapping[str, Tensor]) -> Untrained:
+def refit(config: Experiment, folder: Path, weights: Mapping[str, Tensor], trained: Progress) -> Untrained:
     """The model of a configuration with weights that it already has: only what is fitted at the end is to be fitted.
 
     Args:
         config: The experiment; its model is a neural ODE.
         folder: Where the result goes.
         weights: Those of a model with the same field.
+        trained: The training that they come from.
 
     Raises:
         ConfigError: If the device is absent.
@@ -104,7 +108,8 @@ def refit(config: Experiment, folder: Path, weights: Mapping[str, Tensor]) -> Un
         raise ConfigError("only the correction and the error bars of a neural ODE are fitted when a training has ended")
     of_field = {name.removeprefix(_FIELD): value for name, value in weights.items() if name.startswith(_FIELD)}
     load_weights(made.model.field, of_field, folder)
-    return Untrained(made.model, made.validate, made.identity, folder, _Polish(made.data))
+    at = Progress(step=trained.step, seconds=trained.seconds)
+    return Untrained(made.model, made.validate, made.identity, folder, _Polish(made.data), at)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,21 +154,25 @@ class _Validation:
 
 @dataclass(frozen=True, eq=False)
 class _Polish:
-    """Fits what is fitted at the end: bridge and correction to the training part, error bars to the validation part."""
+    """Fits what comes last: lambda, bridge and correction to the training part, error bars to the validation part."""
 
     data: Dataset
 
     @staticmethod
     def has_work(model: Trainable) -> bool:
         """Whether the model has something that is fitted at the end."""
-        fitted = (model.bridge, model.correction, model.error_bars) if isinstance(model, BidirectionalODE) else ()
-        return any(one is not None for one in fitted)
+        if not isinstance(model, BidirectionalODE):
+            return False
+        fitted = model.bridge, model.correction, model.error_bars
+        return isinstance(model.blend, LearnedBlend) or any(one is not None for one in fitted)
 
     def __call__(self, model: nn.Module) -> None:
         if isinstance(model, BidirectionalODE):
+            fit_blend(model, self.data.frames, self.data.split.train)
             fit_bridge(model, self.data.frames, self.data.split.train)
             fit_correction(model, self.data.frames, self.data.split.train)
             calibrate_error_bars(model, self.data.frames, self.data.split.validation)
+            calibrate_inferred_error_bars(model, self.data.frames, self.data.split.validation)
 
 
 def _fit_units(model: Trainable, data: Dataset, stride: int) -> None:
@@ -175,16 +184,23 @@ def _fit_units(model: Trainable, data: Dataset, stride: int) -> None:
         fit_normalisation(model, data.frames, data.split.train, stride)
 
 
+def _samples(config: DerivativeStage, data: Dataset) -> DerivativeSamples:
+    if config.target == "forces":
+        return force_samples(data.frames, data.split.train)
+    return difference_samples(data.frames, data.split.train, Difference(config.difference))
+
+
 def _stage(config: StageConfig, model: Trainable, data: Dataset, stride: int) -> Stage:
     match config:
         case DerivativeStage():
             if not isinstance(model, BidirectionalODE):
                 raise ConfigError("a derivative stage fits a field, but a recurrent network has none")
+            projected = config.projection == "thermostat" and config.target == "differences"
             objective = DerivativeMatching(
                 model.field,
-                derivative_samples(data.frames, data.split.train),
+                _samples(config, data),
                 data.frames.system,
-                project_out_velocity if config.projection == "thermostat" else keep_all,
+                project_out_velocity if projected else keep_all,
                 config.batch_size,
             )
         case TrajectoryStage():

@@ -21,7 +21,7 @@ from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
 from neuralmd.fields.hamiltonian import HamiltonianField
 from neuralmd.fields.mlp import MLPField
-from neuralmd.fields.radial import RadialSettings
+from neuralmd.fields.radial import RadialKind, RadialSettings
 from neuralmd.fields.velocity_dependent import VelocityDependentField
 from neuralmd.system import System
 
@@ -53,7 +53,7 @@ def _equivariant(
     config: EquivariantFieldConfig | ConservativeFieldConfig | VelocityDependentFieldConfig, system: System
 ) -> Field:
     size = (config.channels, config.l_max, config.layers, config.cutoff)
-    radial = RadialSettings(config.radial_basis, config.radial_width)
+    radial = RadialSettings(config.radial_basis, config.radial_width, RadialKind(config.radial_kind))
     match config:
         case EquivariantFieldConfig():
             made = EquivariantField(system, *size, radial, zero_net_force=config.zero_net_force)

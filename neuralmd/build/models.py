@@ -15,7 +15,8 @@ from neuralmd.config import (
     ContinuousAdjointConfig,
     CorrectionConfig,
     Dopri5Config,
-    ErrorBarsConfig,
+    FittedBlendConfig,
+    LearnedBlendConfig,
     LeastSquaresCorrectionConfig,
     LinearBlendConfig,
     MidpointConfig,
@@ -35,6 +36,7 @@ from neuralmd.interpolators.blending import Blend, CompactBlend, LinearBlend, Po
 from neuralmd.interpolators.bridge import ThermostatBridge
 from neuralmd.interpolators.correction import MismatchCorrection
 from neuralmd.interpolators.error_bars import ErrorBars
+from neuralmd.interpolators.learned_blend import LearnedBlend
 from neuralmd.ode.adjoints import ContinuousAdjoint, ReversibleAdjoint
 from neuralmd.ode.solvers import RK4, BlanesMoan, Dopri5, Midpoint, Solver, VelocityVerlet
 from neuralmd.system import System
@@ -94,18 +96,28 @@ def interpolator(config: ModelConfig, system: System, timestep: float) -> Traina
     """
     match config:
         case NeuralODEConfig():
+            bars = config.error_bars
             return BidirectionalODE(
                 field(config.field, system),
                 solver(config.solver, timestep),
-                blend(config.blend),
+                _fitted_blend(config.blend, system, timestep),
                 _correction(config.correction, system, timestep),
-                None if config.error_bars is None else _error_bars(config.error_bars, system, timestep),
+                None if bars is None else ErrorBars(system, bars.strides, timestep, bars.level),
                 _bridge(config.correction, system, timestep),
+                None
+                if bars is None or not bars.inferred_strides
+                else ErrorBars(system, bars.inferred_strides, timestep, bars.level),
             )
         case RecurrentConfig():
             return recurrent(config, blend(config.blend), system, timestep)
         case _:
             assert_never(config)
+
+
+def _fitted_blend(config: FittedBlendConfig, system: System, timestep: float) -> Blend:
+    if isinstance(config, LearnedBlendConfig):
+        return LearnedBlend(system, [stride * timestep for stride in config.strides])
+    return blend(config)
 
 
 def _correction(config: CorrectionConfig | None, system: System, timestep: float) -> MismatchCorrection | None:
@@ -122,10 +134,6 @@ def _bridge(config: CorrectionConfig | None, system: System, timestep: float) ->
     if not isinstance(config, BridgeCorrectionConfig):
         return None
     return ThermostatBridge(system, config.strides, timestep, config.rounds)
-
-
-def _error_bars(config: ErrorBarsConfig, system: System, timestep: float) -> ErrorBars:
-    return ErrorBars(system, config.strides, timestep, config.level)
 
 
 def _continuous(config: ContinuousAdjointConfig | None) -> ContinuousAdjoint | None:

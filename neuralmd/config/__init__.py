@@ -3,7 +3,12 @@
 Objects never see it: `neuralmd.build` turns an `Experiment` into them.
 """
 
-from neuralmd.config.corrections import BridgeCorrectionConfig, CorrectionConfig, LeastSquaresCorrectionConfig
+from neuralmd.config.corrections import (
+    BridgeCorrectionConfig,
+    CorrectionConfig,
+    LearnedBlendConfig,
+    LeastSquaresCorrectionConfig,
+)
 from neuralmd.config.experiment import Data, Experiment, ModelConfig, Run, Tracking
 from neuralmd.config.fields import (
     CalculatorFieldConfig,
@@ -24,6 +29,7 @@ from neuralmd.config.model import (
     ContinuousAdjointConfig,
     Dopri5Config,
     ErrorBarsConfig,
+    FittedBlendConfig,
     LinearBlendConfig,
     MidpointConfig,
     NeuralODEConfig,
@@ -55,8 +61,10 @@ __all__ = [
     "ErrorBarsConfig",
     "Experiment",
     "FieldConfig",
+    "FittedBlendConfig",
     "FrictionFieldConfig",
     "HamiltonianFieldConfig",
+    "LearnedBlendConfig",
     "LeastSquaresCorrectionConfig",
     "LinearBlendConfig",
     "MLPFieldConfig",

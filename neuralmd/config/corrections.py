@@ -1,4 +1,4 @@
-"""Settings of what the mismatch of the two solutions is used for: the corrections."""
+"""Settings of what the mismatch of the two solutions is used for: the corrections, and a learned lambda."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ class BridgeCorrectionConfig(_FittedForStrides):
 
     terms: int = Field(default=0, ge=0, le=16)
     """Polynomials of time of a least-squares correction of what the bridge leaves; 0 for none."""
+
+
+class LearnedBlendConfig(_FittedForStrides):
+    """A monotone lambda for each element and length of gap, fitted by least squares when the training ends.
+
+    Gaps of other lengths have the power blend with exponent 3.
+    """
+
+    kind: Literal["learned"] = "learned"
 
 
 def _least_squares_unless_told(correction: object) -> object:

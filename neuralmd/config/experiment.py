@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from neuralmd.config.block import Block
-from neuralmd.config.model import NeuralODEConfig
+from neuralmd.config.model import NeuralODEConfig, VelocityVerletConfig
 from neuralmd.config.recurrent import RecurrentConfig
 from neuralmd.config.training import DerivativeStage, Training, TrajectoryStage
 
@@ -50,8 +50,9 @@ class Data(Block):
     stride: int = Field(default=20, ge=2)
     """Frames from one anchor to the next, K; K - 1 frames are hidden."""
 
-    velocities: Literal["auto", "stored", "central"] = "auto"
-    """`stored` are the file's own, `central` are central differences, `auto` prefers the file's own."""
+    velocities: Literal["auto", "stored", "central", "seven_point"] = "auto"
+    """`stored` are the file's own, `central` are central differences, `auto` prefers the file's own. `seven_point` uses
+    three frames on either side: for files stored at every n-th step of a finer integrator."""
 
     timestep: float | None = Field(default=None, gt=0)
     """Time from frame to frame [fs]; only for files that state none."""
@@ -144,6 +145,20 @@ class Experiment(Block):
                 f"training.stages.{fitting[0]}: a derivative stage fits a field, but a recurrent network has none; "
                 "take kind: trajectory, which any model can learn from"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _solver_follows_the_field(self) -> Self:
+        solver = self.model.solver if isinstance(self.model, NeuralODEConfig) else None
+        if not isinstance(solver, VelocityVerletConfig) or solver.step is not None:
+            return self
+        for index, stage in enumerate(self.training.stages):
+            if isinstance(stage, DerivativeStage) and stage.difference != "verlet":
+                raise ValueError(
+                    f"training.stages.{index}.difference {stage.difference} fits the exact acceleration, which "
+                    "velocity_verlet with the data's own step does not follow: set model.solver.step to a part of that "
+                    "step, or take model.solver.kind=blanes_moan"
+                )
         return self
 
     @model_validator(mode="after")

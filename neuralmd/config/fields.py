@@ -27,6 +27,9 @@ class _EquivariantNetwork(Block):
     radial_basis: int = Field(default=16, ge=2)
     """Radial basis functions between 0 and the cutoff."""
 
+    radial_kind: Literal["gaussian", "bessel"] = "gaussian"
+    """`gaussian` functions are evenly spaced; `bessel` functions are the waves sin(n pi r / cutoff) / r."""
+
     radial_width: int = Field(default=32, ge=1)
     """Width of the radial network."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from neuralmd.config.block import Block
-from neuralmd.config.corrections import BridgeCorrectionConfig, CorrectionConfig
+from neuralmd.config.corrections import BridgeCorrectionConfig, CorrectionConfig, LearnedBlendConfig
 from neuralmd.config.fields import EquivariantFieldConfig, FieldConfig, is_time_reversible
 
 
@@ -157,11 +157,13 @@ SolverConfig = Annotated[
 ]
 """What integrates the field."""
 
-BlendConfig = Annotated[
-    LinearBlendConfig | SmoothstepBlendConfig | QuinticBlendConfig | PowerBlendConfig | CompactBlendConfig,
-    Field(discriminator="kind"),
-]
+_BlendOfFormula = LinearBlendConfig | SmoothstepBlendConfig | QuinticBlendConfig | PowerBlendConfig | CompactBlendConfig
+
+BlendConfig = Annotated[_BlendOfFormula, Field(discriminator="kind")]
 """lambda, the weight of the backward solution."""
+
+FittedBlendConfig = Annotated[_BlendOfFormula | LearnedBlendConfig, Field(discriminator="kind")]
+"""lambda where it may be fitted when the training ends."""
 
 
 class ErrorBarsConfig(Block):
@@ -170,10 +172,14 @@ class ErrorBarsConfig(Block):
     strides: tuple[Annotated[int, Field(ge=2)], ...] = Field(min_length=1)
     """Frames from anchor to anchor that they are calibrated for; gaps of other lengths get none."""
 
+    inferred_strides: tuple[Annotated[int, Field(ge=2)], ...] = ()
+    """The same for coarse files without velocities, whose anchors have inferred ones: calibrated by inferring them for
+    some 800 frames of the validation part at each stride, which takes a minute or more."""
+
     level: float = Field(default=0.9, gt=0, lt=1)
     """The part of all components that lies within its bar."""
 
-    @field_validator("strides", mode="before")
+    @field_validator("strides", "inferred_strides", mode="before")
     @classmethod
     def _list_is_a_tuple(cls, strides: object) -> object:
         return tuple(strides) if isinstance(strides, list) else strides
@@ -190,7 +196,7 @@ class NeuralODEConfig(Block):
     solver: SolverConfig = VelocityVerletConfig()
     """What integrates the field."""
 
-    blend: BlendConfig = PowerBlendConfig()
+    blend: FittedBlendConfig = PowerBlendConfig()
     """The weight of the backward solution."""
 
     correction: CorrectionConfig | None = None
@@ -210,6 +216,11 @@ class NeuralODEConfig(Block):
         if rounds and not isinstance(self.solver, _SplittingSolver):
             raise ValueError(
                 f"correction.rounds needs solver velocity_verlet or blanes_moan, but {self.solver.kind} came; take 0"
+            )
+        if self.correction is not None and (self.correction.kind, self.blend.kind) == ("bridge", "learned"):
+            raise ValueError(
+                "blend learned is fitted to solutions that a bridge then moves: take blend kind power with the bridge, "
+                "or correction kind least_squares"
             )
         if self.correction is not None and self.field.kind == "hamiltonian":
             raise ValueError("correction needs a field of which dx/dt = v, but hamiltonian learns dx/dt; leave it null")

@@ -45,7 +45,9 @@ def copy(name: str, output: Path, *, overwrite: bool = False) -> None:
     if output.exists() and not overwrite:
         raise ConfigError(f"{output} exists: give another name, or --overwrite to replace it")
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
+    part = output.with_name(f".{output.name}.part")  # a kill shall leave no half of a configuration that still parses
+    part.write_text(text, encoding="utf-8")
+    part.replace(output)
 
 
 def summary_of(name: str) -> str:

@@ -22,7 +22,7 @@ class _Stage(Block):
 
 
 class DerivativeStage(_Stage):
-    """Fits the field to second differences of the frames, without solving an ODE."""
+    """Fits the field to accelerations, as the frames' second differences tell them, without solving an ODE."""
 
     kind: Literal["derivative"] = "derivative"
 
@@ -33,7 +33,25 @@ class DerivativeStage(_Stage):
     """Highest learning rate of the one-cycle schedule."""
 
     projection: Literal["thermostat", "none"] = "thermostat"
-    """`thermostat` takes the part along the velocities, which a global thermostat adds, out of the residual."""
+    """`thermostat` takes the part along the velocities, which a global thermostat adds, out of the residual. Forces
+    have no such part, and are taken as they are."""
+
+    target: Literal["differences", "forces"] = "differences"
+    """`differences` of the frames, or the file's `forces` over the masses, which no thermostat has touched."""
+
+    difference: Literal["verlet", "seven_point", "numerov"] = "verlet"
+    """`verlet` is (x+ - 2x + x-) / dt^2, exact for data with every step of a Verlet integrator. For data stored at
+    every n-th step of a finer one: `seven_point` uses three frames on either side, `numerov` compares the same as
+    `verlet` with a mean of the field at three frames, which costs three evaluations. Both want a finer
+    model.solver.step, or model.solver.kind blanes_moan."""
+
+    @model_validator(mode="after")
+    def _forces_need_no_difference(self) -> Self:
+        if self.target == "forces" and self.difference != "verlet":
+            raise ValueError(
+                f"difference {self.difference} is of positions, but target forces reads none: leave it out"
+            )
+        return self
 
 
 class TrajectoryStage(_Stage):

@@ -245,12 +245,32 @@ class DerivativeSamples:
     Attributes:
         positions: x(t) [A].
         velocities: v(t) [A/fs].
-        accelerations: (x(t + dt) - 2 x(t) + x(t - dt)) / dt^2 [A/fs^2].
+        accelerations: What is compared with the field, such as (x(t + dt) - 2 x(t) + x(t - dt)) / dt^2 [A/fs^2].
+        before: The frames at t - dt, where the field is to be evaluated there too; see `DerivativeMatching`.
+        after: Those at t + dt.
     """
 
     positions: Positions
     velocities: Velocities
     accelerations: Float[Tensor, "batch atoms 3"]
+    before: PhaseState | None = None
+    after: PhaseState | None = None
+
+    def __getitem__(self, chosen: slice | Int[Tensor, " chosen"]) -> DerivativeSamples:
+        before, after = (
+            None if one is None else PhaseState(one.positions[chosen], one.velocities[chosen])
+            for one in (self.before, self.after)
+        )
+        return DerivativeSamples(
+            self.positions[chosen], self.velocities[chosen], self.accelerations[chosen], before, after
+        )
+
+    def to(self, dtype: torch.dtype) -> DerivativeSamples:
+        """The same samples in another precision."""
+        before, after = (None if one is None else one.to(dtype) for one in (self.before, self.after))
+        return DerivativeSamples(
+            self.positions.to(dtype), self.velocities.to(dtype), self.accelerations.to(dtype), before, after
+        )
 
 
 def derivative_samples(frames: Frames, part: Part) -> DerivativeSamples:

@@ -1,12 +1,13 @@
-"""What a message knows of a distance: a Gaussian basis, a smooth cutoff and a small network on top of both."""
+"""What a message knows of a distance: a basis of functions, a smooth cutoff and a small network on top of both."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
-from typing import Final, Self
+from typing import Final, Self, assert_never
 
 import torch
 from jaxtyping import Float, Int
@@ -20,17 +21,29 @@ SHORTEST_DISTANCE = 0.7
 """Where the basis begins [A]: no bond is shorter (H-H is 0.74 A)."""
 
 
+class RadialKind(StrEnum):
+    """What the functions of the basis are."""
+
+    GAUSSIAN = "gaussian"
+    """See `GaussianBasis`."""
+
+    BESSEL = "bessel"
+    """See `BesselBasis`."""
+
+
 @dataclass(frozen=True)
 class RadialSettings:
     """The radial part of the messages.
 
     Attributes:
-        basis: Number of Gaussians.
+        basis: Number of functions of the basis.
         width: Hidden width of the radial network.
+        kind: What the functions of the basis are.
     """
 
     basis: int = 16
     width: int = 32
+    kind: RadialKind = RadialKind.GAUSSIAN
 
 
 RADIAL: Final = RadialSettings()
@@ -57,6 +70,43 @@ class GaussianBasis(nn.Module):
         values = torch.exp(-0.5 * ((distances[..., None] - self._centres.like(distances)) / self.width) ** 2)
         # Far Gaussians would be denormal numbers, with which processors multiply a hundred times more slowly.
         return nn.functional.threshold(values, 1e-20, 0.0)
+
+
+class BesselBasis(nn.Module):
+    """Spherical Bessel functions of degree 0 with their zeros at the cutoff.
+
+    g_n(r) = sqrt(2 / c) sin(n pi r / c) / r,  n = 1 .. size
+
+    The waves of a free particle in a sphere of radius c, orthonormal there. They tell short distances apart better
+    than long ones, as they fall off with 1 / r. Smooth at distance 0, where g_n is sqrt(2 / c) n pi / c.
+
+    Args:
+        size: Number of functions.
+        cutoff: c [A].
+
+    Reference:
+        Gasteiger, Gross & Guennemann, Directional Message Passing for Molecular Graphs, ICLR 2020, arXiv:2003.03123;
+        the cutoff's weight, which they multiply with here, is that of `RadialNetwork`.
+    """
+
+    def __init__(self, size: int, cutoff: float) -> None:
+        super().__init__()
+        self._waves = Constant(torch.arange(1, size + 1, dtype=torch.float64) / cutoff)
+        self._heights = Constant((2.0 / cutoff) ** 0.5 * torch.pi * torch.arange(1, size + 1).double() / cutoff)
+
+    def forward(self, distances: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs basis"]:
+        """The values of all functions at the distances [A]."""
+        return self._heights.like(distances) * torch.sinc(distances[..., None] * self._waves.like(distances))
+
+
+def _basis(settings: RadialSettings, cutoff: float) -> GaussianBasis | BesselBasis:
+    match settings.kind:
+        case RadialKind.GAUSSIAN:
+            return GaussianBasis(settings.basis, cutoff)
+        case RadialKind.BESSEL:
+            return BesselBasis(settings.basis, cutoff)
+        case _:
+            assert_never(settings.kind)
 
 
 def smooth_cutoff(distances: Float[Tensor, "*pairs"], cutoff: float) -> Float[Tensor, "*pairs"]:
@@ -103,14 +153,14 @@ class RadialNetwork(nn.Module):
 
 
 class RadialNetworks(nn.Module):
-    """The radial networks of all layers, on one Gaussian basis.
+    """The radial networks of all layers, on one basis.
 
     Attributes:
         table: What is read instead of computing the networks, if anything; see `tabulate`.
 
     Args:
         settings: The size of each.
-        cutoff: Where messages fade to nothing, and the last Gaussian is centred [A].
+        cutoff: Where messages fade to nothing, and the basis ends [A].
         pairs: For each pair of atoms, the row of its two elements in the element-pair table.
         paths: Number of tensor-product paths of each layer.
         channels: Number of weights of each path.
@@ -129,7 +179,7 @@ class RadialNetworks(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("pairs", pairs, persistent=False)
-        self.basis, self.cutoff, self.paths = GaussianBasis(settings.basis, cutoff), cutoff, list(paths)
+        self.basis, self.cutoff, self.paths = _basis(settings, cutoff), cutoff, list(paths)
         species = round((int(pairs.max()) + 1) ** 0.5)
         for layer, count in enumerate(paths):
             self.add_module(str(layer), RadialNetwork(settings, species, count, channels))

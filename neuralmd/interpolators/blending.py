@@ -14,11 +14,10 @@ from neuralmd.errors import ConfigError
 from neuralmd.interpolators.base import Path
 
 
-@dataclass(frozen=True)
 class Blend(ABC):
     """The weight lambda of the backward solution as a function of s = t / gap in [0, 1].
 
-    lambda(0) = 0,  lambda(1) = 1,  lambda(s) + lambda(1 - s) = 1
+    lambda(0) = 0,  lambda(1) = 1;  lambda(s) + lambda(1 - s) = 1 for those of a formula
     """
 
     @property
@@ -33,6 +32,16 @@ class Blend(ABC):
     @abstractmethod
     def rate(self, s: Float[Tensor, " time"]) -> Float[Tensor, " time"]:
         """The slope d lambda/ds."""
+
+    def of_atoms(
+        self, s: Float[Tensor, " time"], gap: float
+    ) -> tuple[Float[Tensor, "time ..."], Float[Tensor, "time ..."]]:
+        """Lambda and d lambda/dt [1/fs] in gaps of this length [fs]: of each atom, or one for all."""
+        return self.weight(s), self.rate(s) / gap
+
+    def remarks(self, gap: float) -> list[str]:  # noqa: ARG002
+        """What is to be said about lambda in gaps of this length [fs]."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,7 @@ class CompactBlend(Blend):
         return (0.5 + (s - 0.5) / (1 - 2 * self.margin)).clamp(0.0, 1.0)
 
 
-def blend(forward: Path, backward: Path, weight: Float[Tensor, " time"], rate: Float[Tensor, " time"]) -> Path:
+def blend(forward: Path, backward: Path, weight: Float[Tensor, "time ..."], rate: Float[Tensor, "time ..."]) -> Path:
     """Join a forward and a backward solution into a path that meets both anchors.
 
     x_hat(t) = (1 - lambda(t)) x_fwd(t) + lambda(t) x_bwd(t)
@@ -162,8 +171,8 @@ def blend(forward: Path, backward: Path, weight: Float[Tensor, " time"], rate: F
     Args:
         forward: Solution from the first anchor.
         backward: Solution from the second anchor, in order of increasing time.
-        weight: lambda at each time, 0 at the first anchor and 1 at the second.
-        rate: lambda' = d lambda/dt at each time [1/fs].
+        weight: lambda at each time, 0 at the first anchor and 1 at the second; of each atom, or one for all.
+        rate: lambda' = d lambda/dt of the same [1/fs].
 
     Raises:
         ValueError: If the two solutions differ in shape, or the weights in number from the times.
@@ -177,8 +186,8 @@ def blend(forward: Path, backward: Path, weight: Float[Tensor, " time"], rate: F
             f"a blend needs two solutions at the same times and a weight at each, but came with {tuple(shape)}, "
             f"{tuple(backward.positions.shape)} and {len(weight)} weights"
         )
-    share = weight.to(forward.positions).reshape(-1, 1, 1, 1)
-    change = rate.to(forward.positions).reshape(-1, 1, 1, 1)
+    share = weight.to(forward.positions).reshape(shape[0], 1, -1, 1)
+    change = rate.to(forward.positions).reshape(shape[0], 1, -1, 1)
     positions = (1 - share) * forward.positions + share * backward.positions
     velocities = (1 - share) * forward.velocities + share * backward.velocities
     return Path(positions, velocities + change * (backward.positions - forward.positions))

@@ -76,6 +76,10 @@ class DerivativeMatching(Objective[DerivativeSamples]):
     with s the RMS acceleration of the atom's element and P the projection. Where the field learns dx/dt too, the mean
     of ( (dx/dt - v) / s_v )^2 is added, with s_v the RMS velocity of the element.
 
+    Samples may hold other estimates of the acceleration than a_fd, as forces; see `neuralmd.data.derivatives`. For
+    samples with neighbours, Numerov's mean (a_theta(x(t + dt)) + 10 a_theta(x(t)) + a_theta(x(t - dt))) / 12 stands in
+    the place of a_theta(x(t)): three evaluations each.
+
     Args:
         field: What learns.
         samples: The training part.
@@ -94,9 +98,7 @@ class DerivativeMatching(Objective[DerivativeSamples]):
         super().__init__()
         self.field, self.projection, self.batch_size = field, projection, batch_size
         dtype = torch.get_default_dtype()
-        self.samples = DerivativeSamples(
-            samples.positions.to(dtype), samples.velocities.to(dtype), samples.accelerations.to(dtype)
-        )
+        self.samples = samples.to(dtype)
         self.register_buffer("masses", torch.as_tensor(system.masses, dtype=dtype)[:, None], persistent=False)
         self.register_buffer("scale", acceleration_scale(samples, system).to(dtype)[:, None], persistent=False)
         speed = rms_per_element(samples.velocities, system).to(dtype)[:, None]
@@ -105,20 +107,31 @@ class DerivativeMatching(Objective[DerivativeSamples]):
     @override
     def draw(self, generator: torch.Generator, progress: float) -> DerivativeSamples:
         chosen = torch.randint(len(self.samples.positions), (self.batch_size,), generator=generator)
-        chosen = chosen.to(self.samples.positions.device)
-        return DerivativeSamples(
-            self.samples.positions[chosen], self.samples.velocities[chosen], self.samples.accelerations[chosen]
-        )
+        return self.samples[chosen.to(self.samples.positions.device)]
 
     @override
     def forward(self, batch: DerivativeSamples, rows: slice = ALL) -> Float[Tensor, ""]:
-        positions, velocities = batch.positions[rows], batch.velocities[rows]
-        moved, accelerations = self.field.rates(PhaseState(positions, velocities))
-        residual = self.projection(accelerations - batch.accelerations[rows], velocities, self.masses)
+        mine = batch[rows]
+        moved, accelerations = _rates(self.field, mine)
+        residual = self.projection(accelerations - mine.accelerations, mine.velocities, self.masses)
         loss = (residual / self.scale).square().mean()
         if self.field.learns_velocity:
-            loss = loss + ((moved - velocities) / self.speed).square().mean()
-        return loss if len(positions) == len(batch.positions) else loss * (len(positions) / len(batch.positions))
+            loss = loss + ((moved - mine.velocities) / self.speed).square().mean()
+        part, whole = len(mine.positions), len(batch.positions)
+        return loss if part == whole else loss * (part / whole)
+
+
+def _rates(field: Field, samples: DerivativeSamples) -> tuple[Velocities, Accelerations]:
+    """dx/dt at the samples, and what is compared with their accelerations: dv/dt, or Numerov's mean of it."""
+    here = PhaseState(samples.positions, samples.velocities)
+    if samples.before is None or samples.after is None:
+        return field.rates(here)
+    every = (samples.before, here, samples.after)
+    moved, accelerations = field.rates(
+        PhaseState(torch.cat([one.positions for one in every]), torch.cat([one.velocities for one in every]))
+    )
+    before, at, after = accelerations.chunk(3)
+    return moved.chunk(3)[1], (before + 10.0 * at + after) / 12.0
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def test_the_last_override_wins(config: Path) -> None:
         ("data.stride=1", "data.stride: expected a value of at least 2, but 1 came"),
         ("data.path=[a]", "data.path: expected a text, but a list came"),
         ("data=None", "data: expected a block of keys, but null came"),
-        ("data.velocities=forward", "'auto', 'stored' or 'central', but the text 'forward' came"),
+        ("data.velocities=forward", "'auto', 'stored', 'central' or 'seven_point', but the text 'forward' came"),
         ("data.segments=[]", "data.segments: expected a list of at least 1 entries"),
         ("data.segments=[-1]", "data.segments.0: expected a value of at least 0, but -1 came"),
         ("model.solver=rk4", "model.solver: expected a block whose kind is one of blanes_moan, dopri5, midpoint, rk"),
@@ -175,6 +175,31 @@ def test_the_last_override_wins(config: Path) -> None:
 )
 def test_a_bad_override_is_refused_in_one_line(config: Path, override: str, expected: str) -> None:
     assert expected in message(config, override)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("training.stages.0.target=forces", "training.stages.0.difference=numerov"), "but target forces reads none"),
+        (
+            ("model.solver={kind: velocity_verlet}", "training.stages.0.difference=seven_point"),
+            "training.stages.0.difference seven_point fits the exact acceleration, which velocity_verlet with",
+        ),
+        (("model={kind: recurrent, blend: {kind: learned}}",), "expected one of compact, linear, power"),
+        (
+            ("model.blend={kind: learned, strides: [5]}", "model.correction={kind: bridge, strides: [5]}"),
+            "blend learned is fitted to solutions that a bridge then moves",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(config: Path, overrides: tuple[str, ...], expected: str) -> None:
+    assert expected in message(config, *overrides)
+
+
+@pytest.mark.parametrize("solver", ["{kind: velocity_verlet, step: 0.1}", "{kind: blanes_moan}", "{kind: rk4}"])
+def test_a_solver_that_may_step_finer_takes_any_difference(config: Path, solver: str) -> None:
+    given = [f"model.solver={solver}", "training.stages.0.difference=numerov"]
+    assert flatten(load(config, given))["training.stages.0.difference"] == "numerov"
 
 
 def test_a_message_names_the_file_or_the_command_line(config: Path) -> None:

@@ -10,7 +10,13 @@ import pytest
 from neuralmd.data import thinning
 from neuralmd.data.formats import read, write
 from neuralmd.data.thinning import Thinning, thin
-from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource, with_central_velocities
+from neuralmd.data.trajectory import (
+    Segment,
+    Trajectory,
+    VelocitySource,
+    with_central_velocities,
+    with_seven_point_velocities,
+)
 from neuralmd.errors import DataError
 from neuralmd.system import System
 
@@ -49,6 +55,22 @@ def test_stored_velocities_stay_as_they_are(tmp_path: Path) -> None:
     np.testing.assert_array_equal(kept.positions, frames.positions[::20])
     np.testing.assert_array_equal(kept.velocities, frames.velocities[::20])
     assert kept.metadata["thinned_stride"] == "20"
+
+
+@pytest.mark.parametrize("block", [1, 4096])
+@pytest.mark.parametrize("velocities", [False, True])
+def test_velocities_from_seven_frames_are_those_of_the_fine_frames(
+    tmp_path: Path, block: int, velocities: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thinning, "_BLOCK_FRAMES", block)
+    frames = trajectory((101, 45), velocities=velocities)
+    coarse = tmp_path / "coarse.h5"
+    assert thin(fine_file(tmp_path, frames), coarse, Thinning(10, "seven_point")) == 10 + 4
+    kept = read(coarse)
+    assert kept.velocity_source is VelocitySource.SEVEN_POINT
+    parts = [part.slice(0, len(part), 10) for part in with_seven_point_velocities(frames).split()]
+    np.testing.assert_allclose(kept.positions, np.concatenate([part.positions for part in parts]))
+    np.testing.assert_allclose(kept.velocities, np.concatenate([part.velocities for part in parts]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("block", [1, 7, 4096])

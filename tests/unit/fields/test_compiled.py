@@ -18,6 +18,7 @@ from neuralmd.fields.base import Field
 from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
 from neuralmd.fields.network import EquivariantNetwork
+from neuralmd.fields.radial import RadialKind, RadialSettings
 from neuralmd.fields.tabulated import tabulate
 from neuralmd.fields.velocity_dependent import VelocityDependentField
 from neuralmd.interpolators.bidirectional import BidirectionalODE
@@ -42,6 +43,11 @@ def state(atoms: int = 9, batch: int = 3, dtype: torch.dtype = torch.float64) ->
 def equivariant(l_max: int = 2, channels: int = 8, layers: int = 2) -> EquivariantField:
     torch.manual_seed(0)
     return EquivariantField(ETHANOL, channels, l_max, layers, cutoff=CUTOFF)
+
+
+def bessel() -> EquivariantField:
+    torch.manual_seed(0)
+    return EquivariantField(ETHANOL, 8, cutoff=CUTOFF, radial=RadialSettings(8, kind=RadialKind.BESSEL))
 
 
 def velocity_dependent() -> Field:
@@ -81,9 +87,18 @@ def difference(fast: Field, at: PhaseState) -> float:
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
-@pytest.mark.parametrize("make", [equivariant, velocity_dependent, friction])
+@pytest.mark.parametrize("make", [equivariant, bessel, velocity_dependent, friction])
 def test_accelerations_are_those_of_torch(make: Callable[[], Field], dtype: torch.dtype) -> None:
     assert 0.0 < difference(compiled(make().to(dtype)), state(dtype=dtype)) < ROUNDING[dtype]
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_machine_code_on_bessel_functions_is_the_plain_field(dtype: torch.dtype) -> None:
+    """Neither tables nor machine code lie between the two: what a user trains is what a user reconstructs with."""
+    field, at = bessel().to(dtype), state(dtype=dtype)
+    with torch.no_grad():
+        expected, found = field(at), compiled(field)(at)
+    torch.testing.assert_close(found, expected, rtol=0, atol=3e-6 * float(expected.abs().max()))
 
 
 @settings(max_examples=12, deadline=None)

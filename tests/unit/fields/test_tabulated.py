@@ -14,6 +14,7 @@ from neuralmd.fields.conservative import ConservativeField
 from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
 from neuralmd.fields.network import EquivariantNetwork
+from neuralmd.fields.radial import RadialKind, RadialSettings
 from neuralmd.fields.tabulated import tabulate
 from neuralmd.fields.velocity_dependent import VelocityDependentField
 from neuralmd.system import PhaseState, System
@@ -32,6 +33,11 @@ def state(batch: int = 6, dtype: torch.dtype = torch.float64) -> PhaseState:
 def equivariant(l_max: int = 2) -> EquivariantField:
     torch.manual_seed(0)
     return EquivariantField(ETHANOL, 8, l_max, cutoff=CUTOFF)
+
+
+def bessel() -> EquivariantField:
+    torch.manual_seed(0)
+    return EquivariantField(ETHANOL, 8, cutoff=CUTOFF, radial=RadialSettings(8, kind=RadialKind.BESSEL))
 
 
 def velocity_dependent() -> Field:
@@ -60,7 +66,7 @@ def difference(field: Field, other: Field, at: PhaseState) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-@pytest.mark.parametrize("make", [equivariant, velocity_dependent, friction])
+@pytest.mark.parametrize("make", [equivariant, bessel, velocity_dependent, friction])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 3e-6), (torch.float64, 1e-6)])
 def test_a_table_gives_the_accelerations_of_the_field(
     make: Callable[[], Field], dtype: torch.dtype, tolerance: float
@@ -87,8 +93,9 @@ def test_sharp_radial_functions_get_a_finer_table() -> None:
     assert sharp.network.radials.table.knots > 1.2 * plain.network.radials.table.knots
 
 
-def test_derivatives_by_positions_are_those_of_the_field() -> None:
-    field = equivariant().double()
+@pytest.mark.parametrize("make", [equivariant, bessel])
+def test_derivatives_by_positions_are_those_of_the_field(make: Callable[[], EquivariantField]) -> None:
+    field = make().double()
     fast, slopes = tabulated(field), []
     for each in (field, fast):
         at = state(2)
@@ -100,9 +107,11 @@ def test_derivatives_by_positions_are_those_of_the_field() -> None:
 
 
 @pytest.mark.parametrize("distance", [0.02, 0.3, CUTOFF - 1e-6, CUTOFF, CUTOFF + 0.05, CUTOFF + 0.2, 30.0, 1e6])
-def test_two_atoms_at_any_distance(distance: float) -> None:
+@pytest.mark.parametrize("kind", RadialKind)
+def test_two_atoms_at_any_distance(distance: float, kind: RadialKind) -> None:
     torch.manual_seed(0)
-    field = EquivariantField(System.from_atomic_numbers([6, 1]), 8, cutoff=CUTOFF).double()
+    radial = RadialSettings(8, kind=kind)
+    field = EquivariantField(System.from_atomic_numbers([6, 1]), 8, cutoff=CUTOFF, radial=radial).double()
     positions = torch.tensor([[[0.0, 0.0, 0.0], [distance, 0.0, 0.0]]], dtype=torch.float64)
     at = PhaseState(positions, torch.zeros_like(positions))
     with torch.no_grad():
