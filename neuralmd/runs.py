@@ -79,6 +79,9 @@ def train(
 ) -> Progress:
     """Train a model into the run's folder.
 
+    The data are a file, which `data.path` names, and nothing in memory: whatever is done with the run later reads them
+    again. `neuralmd.data.objects.write` makes a file of what is in memory.
+
     Args:
         config: The experiment.
         resume: Go on with the training that is in the folder; the budget may have grown.
@@ -140,8 +143,8 @@ def _begin(config: Experiment, resume_step: int | None, observe: Observe | None)
 def refit(run: Path | str, overrides: Sequence[str], *, overwrite: bool = False) -> tuple[Experiment, Progress]:
     """Fit the correction and the error bars of a trained run again, with other settings, into a run of its own.
 
-    The field keeps its weights. What may differ: run, device, tracking, data.path and data.stride, and of the model
-    correction, error_bars, blend and solver.
+    The field keeps its weights, and the run the time that they took. What may differ: run, device, tracking, data.path
+    and data.stride, and of the model correction, error_bars, blend and solver.
 
     Args:
         run: The trained run's folder.
@@ -162,10 +165,13 @@ def refit(run: Path | str, overrides: Sequence[str], *, overwrite: bool = False)
     if config.run.folder.resolve() == path.parent.resolve():
         raise ConfigError(f"{path.parent}: the correction is fitted into a run of its own: name it with run.name=NAME")
     _require_place(config, resume=False, overwrite=overwrite)
-    fit = build.refit(config, config.run.folder, content["model"])  # pyright: ignore[reportArgumentType]
+    trained = Progress(**content["progress"])  # pyright: ignore[reportCallIssue]
+    fit = build.refit(config, config.run.folder, content["model"], trained)  # pyright: ignore[reportArgumentType]
     with _begin(config, None, None) as tracker:
         reached = fit.fit(tracker)
-        tracker.summarise({"validation/best_mae_A": reached.best, "train/steps": 0, "train/minutes": 0.0})
+        tracker.summarise(
+            {"validation/best_mae_A": reached.best, "train/steps": reached.step, "train/minutes": reached.seconds / 60}
+        )
     return config, reached
 
 

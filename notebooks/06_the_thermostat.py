@@ -88,7 +88,7 @@ plt.show()
 
 # %%
 from neuralmd.evaluation.metrics import hidden_frame_errors
-from neuralmd.interpolators.bidirectional import ForwardODE
+from neuralmd.interpolators.one_way import ForwardODE
 
 solver, weight = nmd.VelocityVerlet(0.5), nmd.PowerBlend(3)
 methods = {

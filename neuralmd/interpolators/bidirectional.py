@@ -1,4 +1,4 @@
-"""The neural ODE as an interpolator: forward from the first anchor, backward from the second, or both, blended."""
+"""`BidirectionalODE`: the neural ODE as an interpolator, from both anchors and blended."""
 
 from __future__ import annotations
 
@@ -34,48 +34,6 @@ _PROBES = torch.tensor(PROBES, dtype=torch.float64)
 _NONE = torch.zeros(0, dtype=torch.float64)
 
 
-class ForwardODE(Interpolator):
-    """The field, solved from the first anchor; the second is never seen.
-
-    Args:
-        field: The acceleration.
-        solver: What integrates it.
-    """
-
-    needs_velocities: ClassVar[bool] = True
-
-    def __init__(self, field: Field, solver: Solver) -> None:
-        super().__init__()
-        self.field = field
-        self.solver = solver
-
-    def forward(self, anchors: Anchors, times: Times) -> Path:
-        """The forward solution; see `Interpolator.forward`."""
-        plan = Plan.of(clean_times(times.cpu(), anchors.gap), anchors.gap, anchors.gap)
-        return forward_path(self.field, self.solver, anchors, plan)
-
-
-class BackwardODE(Interpolator):
-    """The field, solved backward in time from the second anchor; the first is never seen.
-
-    Args:
-        field: The acceleration.
-        solver: What integrates it.
-    """
-
-    needs_velocities: ClassVar[bool] = True
-
-    def __init__(self, field: Field, solver: Solver) -> None:
-        super().__init__()
-        self.field = field
-        self.solver = solver
-
-    def forward(self, anchors: Anchors, times: Times) -> Path:
-        """The backward solution, in order of increasing time; see `Interpolator.forward`."""
-        plan = Plan.of(clean_times(times.cpu(), anchors.gap), anchors.gap, anchors.gap)
-        return backward_path(self.field, self.solver, anchors, plan)
-
-
 class BidirectionalODE(Interpolator):
     """The same field solved from both anchors, and the two solutions joined into a path that meets both.
 
@@ -91,6 +49,7 @@ class BidirectionalODE(Interpolator):
             they were not calibrated for.
         bridge: What moves the two solutions before they are joined; none for the solutions as they are, which is also
             what gaps get that it was not fitted for.
+        inferred_error_bars: Error bars that hold where the velocities of the anchors are inferred.
 
     Reference:
         Winkler & Sauceda, Interpolation of Molecular Dynamics with Bi-Directional Neural Networks (2020).
@@ -106,6 +65,7 @@ class BidirectionalODE(Interpolator):
         correction: MismatchCorrection | None = None,
         error_bars: ErrorBars | None = None,
         bridge: ThermostatBridge | None = None,
+        inferred_error_bars: ErrorBars | None = None,
     ) -> None:
         super().__init__()
         self.field = field
@@ -114,6 +74,7 @@ class BidirectionalODE(Interpolator):
         self.correction = correction
         self.error_bars = error_bars
         self.bridge = bridge
+        self.inferred_error_bars = inferred_error_bars
 
     def forward(self, anchors: Anchors, times: Times) -> Path:
         """The blend and its derivative; see `Interpolator.forward`."""
@@ -188,7 +149,7 @@ class BidirectionalODE(Interpolator):
 
     @override
     def remark(self, gap: float) -> str | None:
-        remarks = []
+        remarks = self.blend.remarks(gap)
         if self.correction is not None and self.correction.fitted(gap) is None:
             known = ", ".join(f"{fitted:.4g}" for fitted in self.correction.gaps.tolist())
             remarks.append(
@@ -211,9 +172,10 @@ class BidirectionalODE(Interpolator):
 
     @override
     def for_inferred_velocities(self) -> BidirectionalODE:
-        if self.error_bars is None:
+        if self.error_bars is None and self.inferred_error_bars is None:
             return self
-        same = BidirectionalODE(self.field, self.solver, self.blend, self.correction, bridge=self.bridge)
+        bars = self.inferred_error_bars
+        same = BidirectionalODE(self.field, self.solver, self.blend, self.correction, bars, self.bridge)
         same.at_once = self.at_once
         return same.train(self.training)
 
@@ -225,7 +187,7 @@ class BidirectionalODE(Interpolator):
 
     def joined(self, forward: Path, backward: Path, s: Times, gap: float) -> Path:
         """The blend of two solutions, which the model's own need not be, at parts s of the gap."""
-        return blend(forward, backward, self.blend.weight(s), self.blend.rate(s) / gap)
+        return blend(forward, backward, *self.blend.of_atoms(s, gap))
 
     def solutions(self, anchors: Anchors, times: Times) -> tuple[Path, Path]:
         """The forward and the backward solution at the given times, both in order of increasing time.

@@ -35,10 +35,12 @@ class Residuals:
     Attributes:
         errors: x_hat - x at the hidden frames, which are evenly spaced in the gap [A].
         guesses: Guesses of their squares at the same times, made without the truth [A^2].
+        apart: How many of the windows share no frame with another.
     """
 
     errors: Curves
     guesses: Spreads
+    apart: int
 
 
 class ErrorBars(nn.Module):
@@ -48,14 +50,14 @@ class ErrorBars(nn.Module):
 
     for an atom i of element e. g is a guess of the squared error that needs no truth: |x_bwd,i - x_fwd,i|^2 / 3, or
     what the bridge says (`ThermostatBridge.variances`), which looks at that disagreement more closely. alpha and beta
-    are a regression of the squared error on it, and Q is the quantile of |x_hat - x| / sigma that split conformal
-    prediction takes, the ceil((n + 1) level)-th smallest of n. All are calibrated at each hidden frame on windows that
-    were not trained on, and interpolated linearly in s between them; the bar is zero at both anchors. They belong to
-    the length of the gap.
+    are a regression of the squared error on it, and Q is the quantile of |x_hat - x| / sigma that conformal prediction
+    takes, that of the part level (n + 1) / n of all scores. What is exchangeable is a window with all its atoms, so n
+    counts windows that share no frame. All are calibrated at each hidden frame on windows that were not trained on,
+    and interpolated linearly in s between them; the bar is zero at both anchors. They belong to the length of the gap.
 
     The coverage holds for windows that are exchangeable with the calibration's: the same molecule and conditions, and
-    anchors whose velocities are known as well. Inferred velocities err more than the bars say: files whose velocities
-    are inferred get none (`BidirectionalODE.for_inferred_velocities`).
+    anchors whose velocities are known as well. Inferred velocities err more than these bars say: where they are
+    inferred, bars of their own hold (`BidirectionalODE.for_inferred_velocities`).
 
     Args:
         system: The molecule.
@@ -68,7 +70,9 @@ class ErrorBars(nn.Module):
 
     Reference:
         Lei et al., Distribution-free predictive inference for regression, J. Am. Stat. Assoc. 113 (2018) 1094,
-        arXiv 1604.04173, section 5.2 (locally weighted conformal inference).
+        arXiv 1604.04173, section 5.2 (locally weighted conformal inference); Dunn, Wasserman & Ramdas,
+        Distribution-free prediction sets for two-layer hierarchical models, J. Am. Stat. Assoc. 118 (2023) 2491,
+        arXiv 1809.07441 (pooling the distributions of groups).
     """
 
     gaps: Tensor
@@ -151,16 +155,17 @@ class ErrorBars(nn.Module):
 
     def _fit(self, residuals: Residuals) -> Float[Tensor, "rows 3 hidden"]:
         errors, guesses = residuals.errors.double(), residuals.guesses.double()
+        level = self.level * (1.0 + 1.0 / residuals.apart)
         rows, sigma = [], torch.zeros_like(guesses)
         for element in range(int(self.species.max()) + 1):
             atoms = self.species == element
             alpha, beta = _regress(errors[:, :, atoms].square().mean(-1), guesses[:, :, atoms])
             sigma[:, :, atoms] = (alpha[:, None, None] + beta[:, None, None] * guesses[:, :, atoms]).sqrt()
             scores = (errors[:, :, atoms].abs() / sigma[:, :, atoms, None]).flatten(1)
-            rows.append(torch.stack((alpha, beta, _quantile(scores, self.level))))
+            rows.append(torch.stack((alpha, beta, _quantile(scores, level))))
         whole = errors.square().mean((-1, -2)).sqrt() / sigma.square().mean(-1).sqrt()
         nothing = torch.zeros(len(whole), dtype=whole.dtype, device=whole.device)
-        rows.append(torch.stack((nothing, nothing, _quantile(whole, self.level))))
+        rows.append(torch.stack((nothing, nothing, _quantile(whole, level))))
         return torch.stack(rows)
 
     def _index(self, gap: float) -> int:
@@ -211,7 +216,7 @@ def _regress(
 
 
 def _quantile(scores: Float[Tensor, "time n"], level: float) -> Float[Tensor, " time"]:
-    """The ceil((n + 1) level)-th smallest score at each time."""
+    """The smallest score that is not below that part of all scores, at each time; the largest for 1 and more."""
     count = scores.shape[1]
-    rank = min(math.ceil((count + 1) * level - _ROUNDING), count)
+    rank = min(math.ceil(count * level - _ROUNDING), count)
     return scores.kthvalue(rank, dim=1).values

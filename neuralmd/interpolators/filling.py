@@ -14,9 +14,18 @@ from neuralmd.interpolators.batches import gaps_at_once, in_batches, joined
 
 @torch.no_grad()
 def path_through(method: Interpolator, known: Trajectory, gaps: range, stride: int, at_once: int | None = None) -> Path:
-    """The path through gaps at the times of their hidden frames, `at_once` gaps together; none for `gaps_at_once`.
+    """The path through gaps at the times of their hidden frames.
 
-    The other arguments and errors are those of `fill`.
+    Args:
+        method: What fills the gaps.
+        known: Coarse frames of one segment, with those around the gaps that the method wants to see.
+        gaps: The frames of it at which the gaps begin.
+        stride: Frames from one anchor to the next in what comes out.
+        at_once: How many gaps are filled together; none for `gaps_at_once`. Rounding depends on it.
+
+    Raises:
+        DataError: If the method lacks something.
+        SolverError: If an ODE cannot be solved.
     """
     parameter = next(method.parameters(), torch.zeros((), dtype=torch.float64))
     frames = Frames.of(known, parameter.device, velocities_needed=method.needs_velocities)
@@ -28,30 +37,6 @@ def path_through(method: Interpolator, known: Trajectory, gaps: range, stride: i
 
     size = at_once or gaps_at_once(method, known.system.atoms, stride)
     return joined([path for _, path in in_batches(torch.arange(gaps.start, gaps.stop), size, through)])
-
-
-def fill(method: Interpolator, known: Trajectory, gaps: range, stride: int) -> dict[str, np.ndarray]:
-    """The fine frames from the first gap's anchor up to, without it, the last gap's second anchor.
-
-    Args:
-        method: What fills the gaps.
-        known: Coarse frames of one segment, with those around the gaps that the method wants to see.
-        gaps: The frames of it at which the gaps begin.
-        stride: Frames from one anchor to the next in what comes out.
-
-    Returns:
-        `positions` [A] and, where the coarse frames have them, `velocities` [A/fs]. Anchors are copied.
-
-    Raises:
-        DataError: If the method lacks something.
-        SolverError: If an ODE cannot be solved.
-    """
-    path = path_through(method, known, gaps, stride)
-    rows = slice(gaps.start, gaps.stop)
-    arrays = {"positions": weave(known.positions[rows], path.positions)}
-    if known.velocities is not None:
-        arrays["velocities"] = weave(known.velocities[rows], path.velocities)
-    return arrays
 
 
 def weave(

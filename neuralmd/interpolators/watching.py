@@ -51,9 +51,20 @@ class Watched:
 
 
 def fill_watched(method: Interpolator, known: Trajectory, gaps: range, stride: int, watch: Watch) -> Watched:
-    """The frames that `neuralmd.interpolators.filling.fill` gives, and how far they are to be trusted.
+    """The fine frames from the first gap's anchor up to, without it, the last gap's second anchor; and their trust.
 
-    All hidden frames of a gap have the same flags. Arguments and errors are those of `fill`.
+    Anchors are copied. All hidden frames of a gap have the same flags.
+
+    Args:
+        method: What fills the gaps.
+        known: Coarse frames of one segment, with those around the gaps that the method wants to see.
+        gaps: The frames of it at which the gaps begin.
+        stride: Frames from one anchor to the next in what comes out.
+        watch: What is looked at, to tell how far to trust them.
+
+    Raises:
+        DataError: If the method lacks something.
+        SolverError: If an ODE cannot be solved.
     """
     path = path_through(method, known, gaps, stride, watch.at_once)
     rows = slice(gaps.start, gaps.stop)

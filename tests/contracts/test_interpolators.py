@@ -16,10 +16,12 @@ from neuralmd.data.windows import DerivativeSamples
 from neuralmd.errors import DataError
 from neuralmd.fields.calculator import CalculatorField
 from neuralmd.interpolators.base import Interpolator
-from neuralmd.interpolators.bidirectional import BackwardODE, BidirectionalODE, ForwardODE
+from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import CompactBlend, LinearBlend, PowerBlend, QuinticBlend
 from neuralmd.interpolators.bridge import ThermostatBridge
 from neuralmd.interpolators.correction import MismatchCorrection
+from neuralmd.interpolators.learned_blend import LearnedBlend
+from neuralmd.interpolators.one_way import BackwardODE, ForwardODE
 from neuralmd.interpolators.orientation import BodyFrame, LabFrame, Orientation
 from neuralmd.interpolators.recurrent import BackwardRNN, BidirectionalRNN, ForwardRNN, Rollout
 from neuralmd.interpolators.recurrent_cells import Architecture, Cell
@@ -108,6 +110,14 @@ def bridged(dtype: torch.dtype, rounds: int = 0) -> BidirectionalODE:
     return BidirectionalODE(MorseField(dtype=dtype), VelocityVerlet(SPACING), PowerBlend(3.0), bridge=bridge.to(dtype))
 
 
+def with_learned_blend(dtype: torch.dtype) -> BidirectionalODE:
+    """A lambda that leans forward."""
+    shape = LearnedBlend(HYDROGENS, [GAP])
+    shape.coefficients.copy_(torch.linspace(-0.4, 1.1, shape.coefficients.shape[-1]).clamp(0.0, 1.0))
+    shape.ready.fill_(value=True)
+    return BidirectionalODE(MorseField(dtype=dtype), VelocityVerlet(SPACING), shape.to(dtype))
+
+
 def whole_gap(dtype: torch.dtype) -> WholeGapRNN:
     torch.manual_seed(0)
     network = WholeGapRNN(HYDROGENS, SPACING, Architecture(Cell.LSTM, width=8, depth=2))
@@ -126,6 +136,7 @@ CASES = [
         "Verlet, power",
         lambda dtype: BidirectionalODE(MorseField(dtype=dtype), VelocityVerlet(SPACING), PowerBlend(3.0)),
     ),
+    Case("Verlet, learned", with_learned_blend),
     Case("Verlet, corrected", corrected),
     Case("Verlet, bridged", bridged),
     Case("Verlet, bridged in two rounds", lambda dtype: bridged(dtype, rounds=1)),

@@ -18,8 +18,8 @@ from neuralmd.evaluation.metrics import hidden_frame_errors
 from neuralmd.interpolators import batches
 from neuralmd.interpolators.base import Friction, Interpolator, Path
 from neuralmd.interpolators.batches import free_memory, gaps_at_once, in_batches, joined
-from neuralmd.interpolators.filling import fill
 from neuralmd.interpolators.splines import CubicHermite
+from neuralmd.interpolators.watching import Watch, fill_watched
 from neuralmd.system import PhaseState, System, Times
 
 SMALL = 6
@@ -127,9 +127,9 @@ def test_reconstruction_and_evaluation_go_on_where_memory_ends() -> None:
         velocity_source=VelocitySource.STORED,
     )
     short, long = Forgetful(), Forgetful(10**6)
-    filled = [fill(method, coarse, range(20), 5) for method in (short, long)]
-    for name in ("positions", "velocities"):
-        np.testing.assert_array_equal(filled[0][name], filled[1][name])
+    filled = [fill_watched(method, coarse, range(20), 5, Watch()) for method in (short, long)]
+    np.testing.assert_array_equal(filled[0].positions, filled[1].positions)
+    np.testing.assert_array_equal(filled[0].velocities, filled[1].velocities)
     assert short.sizes == [20, 10, 5, 5, 5, 5]
     assert long.sizes == [20]
     frames, starts = Frames.of(motion, torch.device("cpu")), torch.arange(0, 95, 5)

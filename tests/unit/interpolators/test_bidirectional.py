@@ -6,8 +6,9 @@ from analytic import BrokenField, DampedField, HarmonicField, MorseField, triang
 
 from neuralmd.data.anchors import Anchors
 from neuralmd.errors import SolverError
-from neuralmd.interpolators.bidirectional import BackwardODE, BidirectionalODE, ForwardODE
+from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import CompactBlend, PowerBlend
+from neuralmd.interpolators.one_way import BackwardODE, ForwardODE
 from neuralmd.ode.solve import solve
 from neuralmd.ode.solvers import RK4, Dopri5, VelocityVerlet
 from neuralmd.system import PhaseState

@@ -21,7 +21,7 @@ def residuals(windows: int, seed: int) -> Residuals:
     size = torch.rand((1, windows, 1, 1), generator=generator) + 0.2
     draws = torch.randn((2, STRIDE - 1, windows, 3, 3), generator=generator, dtype=torch.float64)
     guesses = (shape * size * draws[1].roll(1, 2)).square().mean(-1)
-    return Residuals(shape * (size * draws[0] + 0.1 * draws[1]), guesses)
+    return Residuals(shape * (size * draws[0] + 0.1 * draws[1]), guesses, windows)
 
 
 @pytest.fixture
@@ -40,6 +40,19 @@ def test_coverage_at_every_position_and_for_every_element(bars: ErrorBars) -> No
         assert ((coverage - 0.9).abs() < 0.02).all()
     whole = fresh.errors.square().mean((-1, -2)).sqrt() <= bars.of_frames(STRIDE * 0.5, s, fresh.guesses)
     assert ((whole.double().mean(1) - 0.9).abs() < 0.02).all()
+
+
+def test_few_windows_make_wide_bars() -> None:
+    """Windows that overlap are worth fewer: nine of ten future windows are covered on average over calibrations."""
+    s, hidden = torch.arange(1, STRIDE) / STRIDE, 0.0
+    for seed in range(60):
+        few = residuals(10, seed)
+        copies = Residuals(few.errors.repeat(1, 8, 1, 1), few.guesses.repeat(1, 8, 1), 10)
+        bars = ErrorBars(SYSTEM, (STRIDE,), 0.5)
+        bars.calibrate(STRIDE, copies)
+        fresh = residuals(100, 1000 + seed)
+        hidden += float((fresh.errors.abs() <= bars(STRIDE * 0.5, s, fresh.guesses)[..., None]).double().mean()) / 60
+    assert 0.9 <= hidden < 0.98
 
 
 def test_a_larger_guess_widens_the_bar_and_anchors_have_none(bars: ErrorBars) -> None:
