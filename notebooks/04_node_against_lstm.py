@@ -202,5 +202,42 @@ plt.show()
 # The last drop of the neural ODE's curve is the correction from the mismatch of its two solutions, which is fitted in
 # the last minute (notebook 6).
 #
-# To search the settings of both kinds of model, and not to compare one choice of each, there are sweeps: `neuralmd
-# sweep sweeps/node-against-lstm.yaml` in a checkout draws them, and ranks the draws.
+# ## A sweep over the settings of both
+#
+# One choice of settings for each kind of model may be a lucky one for the one and not for the other. This command draws
+# eight choices for each of three kinds, and gives two minutes of one core to each draw:
+#
+# ```text
+# neuralmd sweep sweeps/node-against-lstm.yaml --engine optuna --workers 2
+# neuralmd sweep-report runs/node-against-lstm
+# ```
+
+# %%
+ranking = json.loads((nmd.example("sweep") / "ranking.json").read_text())
+kinds = {"benzene": "neural ODE", "lstm": "LSTM", "lstm-forward": "LSTM, one known frame"}
+tints = {"benzene": colours["neural ODE"], "lstm": colours["LSTM"], "lstm-forward": "0.6"}
+draws = {}  # the kind of each trial, the best first
+for trial in ranking["ranked"]:
+    draws[trial["name"]] = trial["values"]["config"].removeprefix("configs/").removesuffix(".yaml")
+
+trials = {}
+with (nmd.example("sweep") / "learning-curves.csv").open() as file:
+    for line in csv.DictReader(file):
+        trials.setdefault(line["run"], []).append((float(line["minutes"]), float(line["validation_mae_A"])))
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), dpi=110, sharey=True, width_ratios=[2, 1])
+for name, kind in draws.items():
+    minutes, errors = np.array(trials[name]).T
+    left.semilogy(minutes, errors, color=tints[kind], lw=1)
+for place, kind in enumerate(kinds):
+    errors = [trial["value"] for trial in ranking["ranked"] if draws[trial["name"]] == kind]
+    right.semilogy(np.full(len(errors), place), errors, "o", color=tints[kind], alpha=0.7)
+    print(f"{kinds[kind]:22s} best {1000 * min(errors):.2f} mÅ, worst {1000 * max(errors):.2f} mÅ")
+left.set(xlabel="training [min]", ylabel="validation error [Å]")
+right.set_xticks(range(len(kinds)), [label.replace(", ", ",\n") for label in kinds.values()], fontsize=9)
+right.set(xlim=(-0.5, len(kinds) - 0.5), title="at the end")
+plt.show()
+
+# %% [markdown]
+# What to see: the ranges do not overlap. The worst draw of the neural ODE is better than the best of the LSTM, so it is
+# the kind of model that decides, and not its settings.

@@ -19,6 +19,7 @@ from neuralmd.training.loop import MODEL
 from neuralmd.training.tracking import METRICS_FILE
 
 FRAMES = 2000
+CURVES = "learning-curves.csv"
 NUMBERS = ("comparison.json", "comparison.csv", "comparison.md")
 
 
@@ -29,11 +30,13 @@ def main() -> None:
     parser.add_argument("--neural-ode", type=Path, required=True, help="folder of a run")
     parser.add_argument("--lstm", type=Path, required=True, help="folder of a run")
     parser.add_argument("--comparison", type=Path, required=True, help="folder that `neuralmd compare` wrote")
+    parser.add_argument("--sweep", type=Path, required=True, help="folder of a sweep, with its report")
     given = parser.parse_args()
     write_frames(given.data, given.neural_ode, example("benzene"))
     shutil.copy(given.neural_ode / MODEL, example("neural-ode"))
     write_half(given.lstm / MODEL, example("lstm"))
     write_comparison(given.comparison, {"neural ODE": given.neural_ode, "LSTM": given.lstm}, example("comparison"))
+    write_sweep(given.sweep, example("sweep"))
     for path in sorted(example("benzene").parent.rglob("*.*")):
         if path.suffix != ".py" and path.is_file():
             print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
@@ -72,7 +75,22 @@ def write_comparison(folder: Path, runs: dict[str, Path], output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     for name in NUMBERS:
         shutil.copy(folder / name, output / name)
-    with (output / "learning-curves.csv").open("w", newline="", encoding="utf-8") as file:
+    write_curves(runs, output / CURVES)
+
+
+def write_sweep(folder: Path, output: Path) -> None:
+    """The ranking of a sweep, and the validation errors along its trials."""
+    output.mkdir(parents=True, exist_ok=True)
+    ranking = json.loads((folder / "report" / "ranking.json").read_text(encoding="utf-8"))
+    for trial in ranking["ranked"]:
+        del trial["worker"]
+    (output / "ranking.json").write_text(json.dumps(ranking, indent=1) + "\n", encoding="utf-8")
+    write_curves({one["name"]: folder / one["name"] for one in ranking["ranked"]}, output / CURVES)
+
+
+def write_curves(runs: dict[str, Path], output: Path) -> None:
+    """The validation errors along trainings."""
+    with output.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["run", "step", "minutes", "validation_mae_A"])
         for label, run in runs.items():

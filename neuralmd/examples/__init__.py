@@ -7,7 +7,8 @@ All of it is neuralmd's own work: `make notebook-model` makes it anew.
 | benzene | 2000 frames of benzene, GFN2-xTB, 500 K, dt 0.5 fs, that no model here was trained on |
 | neural-ode | a neural ODE, ten minutes of training on an earlier part of the same simulation |
 | lstm | a bidirectional LSTM, the same data and ten minutes; its weights are kept in half precision |
-| comparison | the folder that `neuralmd compare` wrote about both, and their learning curves |
+| comparison | the folder that `neuralmd compare` wrote about both and others, and the learning curves of both |
+| sweep | the ranking that `neuralmd sweep-report` wrote about a sweep over both, and its learning curves |
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ FILES: Final = {
     "neural-ode": "neural-ode.pt",
     "lstm": "lstm.pt",
     "comparison": "comparison",
+    "sweep": "sweep",
 }
 """The files by name."""
 
@@ -30,7 +32,7 @@ def example(name: str) -> Path:
     """Where an example that comes with neuralmd is: `nmd.read`, `nmd.load` and `nmd.rebuild` take it.
 
     Args:
-        name: benzene, neural-ode, lstm or comparison.
+        name: benzene, neural-ode, lstm, comparison or sweep.
 
     Raises:
         DataError: If there is none of that name.
