@@ -47,7 +47,7 @@ def test_settle():
     own = (Segment(0, 4, 0.5),)
     assert settle(own, None, 4, FILE) == settle(own, 0.5004, 4, FILE) == own
     assert settle(None, 2.0, 4, FILE) == (Segment(0, 4, 2.0),)
-    with pytest.raises(DataError, match=r"data.timestep .* or --timestep"):
+    with pytest.raises(DataError, match=r"--timestep 0.5 .* data.timestep=0.5"):
         settle(None, None, 4, FILE)
     with pytest.raises(DataError, match="states a time step"):
         settle(own, 0.51, 4, FILE)
