@@ -16,11 +16,15 @@ from neuralmd.data.seen import Seen
 from neuralmd.data.trajectory import (
     Trajectory,
     VelocitySource,
+    concatenate,
     with_central_velocities,
     with_seven_point_velocities,
 )
 from neuralmd.data.windows import Frames, Part, Split, split
 from neuralmd.errors import ConfigError, DataError
+
+_SAME_STEP = 1e-6
+"""Part of a time step by which those of two files may differ, as rounding makes them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,18 +81,51 @@ def trajectory(config: Data, path: Path | None = None, said: Declared = AS_IT_IS
 
     Args:
         config: How to read.
-        path: Another file than the configuration names; all of its segments are taken.
+        path: Another file than the configuration names; all of its segments are taken, and none of `config.also`.
         said: What there is to say of that other file. The configuration tells the rest; its units, which are those of
             a format, only for a file of the same suffix.
 
     Raises:
         DataError: If the file is not a trajectory, or lacks the velocities that are asked for.
     """
-    source = config.path if path is None else path
-    how = declared(config) if path is None else said.over(_for_another_file(config, path))
-    whole = read(source, declared=how)
-    chosen = None if path is not None else config.segments
-    return usable(config, whole if chosen is None else whole.select(chosen), str(source))
+    if path is not None:
+        how = said.over(_for_another_file(config, path))
+        return usable(config, read(path, declared=how), str(path))
+    whole = read(config.path, declared=declared(config))
+    own = usable(config, whole if config.segments is None else whole.select(config.segments), str(config.path))
+    return _joined(config, own) if config.also else own
+
+
+def _joined(config: Data, own: Trajectory) -> Trajectory:
+    """The frames of `config.path`, and after them those of `config.also`."""
+    parts = [own]
+    for path in config.also:
+        more = trajectory(config, path)
+        _require_fits(own, config.path, more, path)
+        parts.append(replace(more, segments=tuple(replace(one, timestep=own.timestep) for one in more.segments)))
+    return concatenate(parts)
+
+
+def _require_fits(own: Trajectory, first: Path, more: Trajectory, second: Path) -> None:
+    """Raise DataError unless two files can be learned together."""
+    mine, other = own.system, more.system
+    if not mine.same_atoms(other):
+        raise DataError(
+            f"{second}: holds {other.formula} ({other.atoms} atoms), but {first} holds {mine.formula} ({mine.atoms} "
+            "atoms): the files of data.also should be of the same atoms in the same order"
+        )
+    if not mine.same_cell(other):
+        raise DataError(f"{second}: has another periodic cell than {first}, but a field knows one only")
+    if abs(more.timestep - own.timestep) > _SAME_STEP * own.timestep:
+        raise DataError(
+            f"{second}: has a frame every {more.timestep:g} fs, but {first} every {own.timestep:g} fs: the files of "
+            "data.also should have the same time step"
+        )
+    if more.velocity_source != own.velocity_source:
+        raise DataError(
+            f"{second}: has {more.velocity_source} velocities, but {first} has {own.velocity_source} ones: take "
+            "data.velocities=central for both"
+        )
 
 
 def usable(config: Data, whole: Trajectory, source: str) -> Trajectory:
@@ -131,6 +168,8 @@ def dataset(config: Data, on: torch.device) -> Dataset:
     whole = trajectory(config)
     frames = Frames.of(whole, on)
     parts = split(whole.segments, config.train_fraction, config.validation_fraction, config.purge)
+    if config.train_frames is not None:
+        parts = replace(parts, train=parts.train.first(config.train_frames))
     for name, part in (("training", parts.train), ("validation", parts.validation), ("test", parts.test)):
         if len(part.starts(config.stride)) == 0:
             longest = max(len(stretch) for stretch in part.ranges)

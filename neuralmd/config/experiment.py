@@ -47,6 +47,10 @@ class Data(Block):
     path: Path
     """Trajectory file, relative to the current folder."""
 
+    also: tuple[Path, ...] = ()
+    """Further files of the same atoms, such as the molecule at another temperature, read in the same way. Each is
+    split in time by itself; the parts of all files together train, validate and test."""
+
     stride: int = Field(default=20, ge=2)
     """Frames from one anchor to the next, K; K - 1 frames are hidden."""
 
@@ -70,7 +74,7 @@ class Data(Block):
     """Make the molecule whole and forget the periodic cell around it."""
 
     segments: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(default=None, min_length=1)
-    """Indices of the segments to use; none for all."""
+    """Indices of the segments of `path` to use; none for all."""
 
     train_fraction: float = Field(default=0.7, gt=0, lt=1)
     """The first part of the frames, to train on."""
@@ -80,6 +84,9 @@ class Data(Block):
 
     purge: int = Field(default=100, ge=0)
     """Frames left out between two parts."""
+
+    train_frames: int | None = Field(default=None, ge=3)
+    """Learn from no more than so many frames, the first of the training part: for learning curves. None for all."""
 
     @model_validator(mode="after")
     def _leaves_a_test_part(self) -> Self:

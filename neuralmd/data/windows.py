@@ -27,6 +27,14 @@ class Part:
         """Number of frames."""
         return sum(len(stretch) for stretch in self.ranges)
 
+    def first(self, count: int) -> Part:
+        """The first frames of the part, no more than `count`."""
+        kept: list[range] = []
+        for stretch in self.ranges:
+            kept.append(stretch[:count])
+            count -= len(kept[-1])
+        return Part(tuple(stretch for stretch in kept if stretch))
+
     def starts(self, stride: int, spacing: int = 1, margin: int = 0) -> Int[Tensor, " windows"]:
         """First frames of all windows of this stride, `spacing` frames from one to the next.
 

@@ -141,7 +141,8 @@ def _own(trained: TrainedRun, stride: int) -> Windows:
     own = build.dataset(trained.config.data, _device(trained))
     require_same_atoms(trained.system, own.frames.system, trained.config.data.path)
     starts = own.split.test.starts(stride, stride, trained.model.boundary_frames - 1)
-    source = f"{trained.config.data.path} (test part)"
+    files = (trained.config.data.path, *trained.config.data.also)
+    source = f"{', '.join(map(str, files))} (test part)"
     return Windows(source, own.frames, starts, stride, own.velocity_source)
 
 

@@ -101,9 +101,10 @@ def require_data(sweep: Sweep) -> None:
     """
     for config in configs_of(sweep):
         point = next(_one_by_one(sweep, config))
-        path = experiment_of(sweep, point).data.path
-        if not path.is_file():
-            raise ConfigError(f"{path}: there is no such trajectory, which {config} learns from; simulate it first")
+        data = experiment_of(sweep, point).data
+        for path in (data.path, *data.also):
+            if not path.is_file():
+                raise ConfigError(f"{path}: there is no such trajectory, which {config} learns from; simulate it first")
 
 
 def _check_keys(sweep: Sweep, configs: Sequence[Path]) -> None:

@@ -108,6 +108,7 @@ def _of_data(run: TrainedRun) -> list[Fact]:
             "Trained on",
             f"{data.path}: {frames} frames {run.timestep:.4g} fs apart, {run.velocity_source} velocities{_told(told)}",
         ),
+        *([Fact("And on", ", ".join(map(str, data.also)))] if data.also else []),
         Fact(
             "Parts, in time",
             f"training {data.train_fraction:.0%}, validation {data.validation_fraction:.0%}, test {test:.0%}, "

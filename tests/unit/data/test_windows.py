@@ -56,6 +56,16 @@ def test_a_segment_too_short_for_three_parts_is_left_out_and_all_such_are_refuse
         split(segments[1:], purge=100)
 
 
+def test_the_first_frames_of_a_part_are_those_of_its_first_stretches() -> None:
+    part = Part((range(10, 14), range(20, 26)))
+    assert [part.first(count).ranges for count in (3, 4, 6, 99)] == [
+        (range(10, 13),),
+        (range(10, 14),),
+        (range(10, 14), range(20, 22)),
+        part.ranges,
+    ]
+
+
 @given(stride=st.integers(2, 20), spacing=st.integers(1, 20))
 def test_windows_stay_within_their_stretch(stride: int, spacing: int) -> None:
     part = Part((range(10, 60), range(70, 85)))
