@@ -14,8 +14,9 @@ def compare(
     entries: Annotated[
         list[str],
         typer.Argument(
-            metavar="(CONFIG[:SEEDS]|RUN|KEY=VALUE)...",
-            help="Configurations (.yaml) to train, runs as they are, and settings in place of every configuration's.",
+            metavar="(CONFIG[:SEEDS]|RUN|NUMBERS|KEY=VALUE)...",
+            help="Configurations (.yaml) to train, runs as they are, numbers of earlier comparisons (.json) on the "
+            "same data, and settings in place of every configuration's.",
         ),
     ],
     strides: Annotated[str, typer.Option(help="Frames from anchor to anchor, with commas between.")] = "5,10,20,40",
@@ -30,20 +31,23 @@ def compare(
     from neuralmd.cli.tables import show
     from neuralmd.compare.comparison import compare as run
     from neuralmd.compare.contest import Entry, enter
+    from neuralmd.compare.earlier import joined, read
     from neuralmd.compare.files import write
     from neuralmd.compare.scores import reference_of
-    from neuralmd.compare.tables import failures, terminal_tables
+    from neuralmd.compare.tables import remarks, terminal_tables
     from neuralmd.progress import tasks
 
     chosen = _numbers(strides)
     overrides = [text for text in entries if _sets(text)]
-    entered = [Entry.parse(text) for text in entries if not _sets(text)]
+    earlier = [(Path(text), read(Path(text))) for text in entries if text.endswith(".json")]
+    entered = [Entry.parse(text) for text in entries if not _sets(text) and not text.endswith(".json")]
     contestants = enter(entered, seeds, minutes, overrides)
     with tasks(unit="per mille of the budget") as new_task:
         result = run(contestants, chosen, reference_of(contestants), lambda name: new_task(f"train {name}", 1000))
+    result = joined(result, earlier)
     for table in terminal_tables(result):
         show(table.rich())
-    for sentence in failures(result):
+    for sentence in remarks(result):
         typer.echo(sentence, err=True)
     typer.echo("written: " + " ".join(str(path) for path in write(result, contestants, output, json)))
 

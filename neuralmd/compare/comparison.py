@@ -78,6 +78,7 @@ class Comparison:
         velocity_source: Where the anchors' velocities come from.
         rows: The methods.
         trained_stride: The stride that the first contestant was trained on, or else the longest that is scored.
+        notes: What else to know, a sentence each.
     """
 
     source: str
@@ -86,6 +87,7 @@ class Comparison:
     velocity_source: str
     rows: tuple[Row, ...]
     trained_stride: int
+    notes: tuple[str, ...] = ()
 
     @property
     def strides(self) -> list[int]:

@@ -109,6 +109,11 @@ def failures(comparison: Comparison) -> list[str]:
     return [f"{label} is incomplete: {reason}" for label, reason in reasons.items()]
 
 
+def remarks(comparison: Comparison) -> list[str]:
+    """What there is to say beside the numbers: failures, and notes."""
+    return [*failures(comparison), *comparison.notes]
+
+
 def terminal_tables(comparison: Comparison) -> list[TextTable]:
     """What the command prints: accuracy at every stride, and the rest at the one that was trained on."""
     stride = comparison.trained_stride
@@ -123,7 +128,7 @@ def markdown(comparison: Comparison) -> str:
     tables = [stride_table(comparison)] if len(comparison.strides) > 1 else []
     for stride in sorted(comparison.strides, key=lambda stride: (stride != comparison.trained_stride, stride)):
         tables += [accuracy_table(comparison, stride), anchor_table(comparison, stride), cost_table(comparison, stride)]
-    sentences = [f"- {sentence}\n" for sentence in failures(comparison)]
+    sentences = [f"- {sentence}\n" for sentence in remarks(comparison)]
     return "\n".join([*(table.markdown() for table in tables if table.rows), *sentences])
 
 

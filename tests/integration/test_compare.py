@@ -55,6 +55,19 @@ def test_table_figures_and_nothing_twice(configs: tuple[str, str], workplace: Pa
     assert {path: path.stat().st_mtime_ns for path in workplace.glob("runs/*/model.pt")} == trained
 
 
+def test_numbers_of_an_earlier_comparison_enter_a_new_one(configs: tuple[str, str], workplace: Path, neuralmd) -> None:
+    neuralmd("compare", configs[0], *STRIDES, "--output", "first")
+    told = neuralmd("compare", configs[1], "first/comparison.json", *STRIDES).stderr.replace("\n", " ")
+    assert "wide: scores of first/comparison.json" in told
+    found = rows(workplace / "runs" / "comparison")
+    assert found["wide", "neural_ode"] == rows(workplace / "first")["wide", "neural_ode"]
+    assert ("narrow", "neural_ode") in found
+    refused = neuralmd(
+        "compare", configs[1], "first/comparison.json", "data.purge=40", "run.root=other", *STRIDES, code=2
+    ).stderr
+    assert "first/comparison.json: " in refused
+
+
 def test_a_stopped_comparison_goes_on_where_it_was(
     configs: tuple[str, str], workplace: Path, neuralmd, monkeypatch
 ) -> None:

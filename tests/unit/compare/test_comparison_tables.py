@@ -6,37 +6,13 @@ import csv
 from pathlib import Path
 
 import pytest
+from comparisons import row
 
 from neuralmd.compare.comparison import Comparison, Row
 from neuralmd.compare.figures import plot_error_over_gap, plot_error_over_stride, styles_of_rows
 from neuralmd.compare.numbers import csv_text, to_dict
-from neuralmd.compare.scores import Score
 from neuralmd.compare.tables import accuracy_table, anchor_table, cost_table, failures, markdown, stride_table
 from neuralmd.report.families import FAMILIES
-
-
-def scored(mae: float, stride: int, jump: float = 0.01, evaluations: float = 0.0) -> Score:
-    return Score(
-        mae=mae,
-        rmse=1.5 * mae,
-        mae_per_position=[mae] * (stride - 1),
-        milliseconds_per_frame=0.2,
-        evaluations_per_gap=evaluations,
-        velocity_jump=jump,
-        second_difference_ratio=1.1,
-        position_jump=0.0,
-        spectrum_difference=0.05,
-        energy_error=None,
-    )
-
-
-def row(label: str, method: str, family: str, maes: dict[int, tuple[float, ...]], jump: float = 0.01) -> Row:
-    scores = {
-        stride: {seed: scored(mae, stride, jump, 42.0 if "ode" in method else 0.0) for seed, mae in enumerate(values)}
-        for stride, values in maes.items()
-    }
-    minutes = {} if label == "spline" else dict.fromkeys(range(max(map(len, maes.values()), default=0)), 10.0)
-    return Row(label, method, family, scores, 0 if label == "spline" else 5000, minutes)
 
 
 @pytest.fixture
