@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neuralmd.config import load as experiment
     from neuralmd.data.anchors import Anchors
     from neuralmd.data.engines import calculator
+    from neuralmd.data.exports import to_ase, to_mdanalysis
     from neuralmd.data.formats import read
     from neuralmd.data.molecules import molecule
     from neuralmd.data.objects import trajectory, write
@@ -52,6 +53,8 @@ __all__ = [
     "read",
     "rebuild",
     "simulate",
+    "to_ase",
+    "to_mdanalysis",
     "train",
     "trajectory",
     "view",
@@ -77,6 +80,8 @@ _HOMES = {
     "read": ("neuralmd.data.formats", "read"),
     "rebuild": ("neuralmd.rebuilding", "rebuild"),
     "simulate": ("neuralmd.data.simulate", "simulate"),
+    "to_ase": ("neuralmd.data.exports", "to_ase"),
+    "to_mdanalysis": ("neuralmd.data.exports", "to_mdanalysis"),
     "train": ("neuralmd.runs", "train"),
     "trajectory": ("neuralmd.data.objects", "trajectory"),
     "view": ("neuralmd.report.viewer", "view"),

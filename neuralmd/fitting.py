@@ -36,8 +36,8 @@ class FitAndReconstruct:
         minutes: Budget of the training [min].
         overrides: Settings of the configuration, as KEY=VALUE.
         reconstruction: Further words for `neuralmd reconstruct`.
-        declared: What there is to say about both files.
-        timesteps: Time from frame to frame of the fine and of the coarse file [fs], where they do not say it.
+        of_fine: What there is to say about the fine file.
+        of_coarse: What there is to say about the coarse file.
         overwrite: Whether the output may be replaced.
     """
 
@@ -48,8 +48,8 @@ class FitAndReconstruct:
     minutes: float
     overrides: Sequence[str] = ()
     reconstruction: Sequence[str] = ()
-    declared: Declared = AS_IT_IS
-    timesteps: tuple[float | None, float | None] = (None, None)
+    of_fine: Declared = AS_IT_IS
+    of_coarse: Declared = AS_IT_IS
     overwrite: bool = False
 
     @property
@@ -120,7 +120,7 @@ class FitAndReconstruct:
         lines.append(
             f"  {self.output}: the rebuilt trajectory; {self.run}: model and figures; {self._config}: settings"
         )
-        atoms = self.declared.topology
+        atoms = self.of_coarse.topology or self.of_fine.topology
         words = ["report", str(self.run), "--trajectory", str(self.output), "--stride", str(self.match.stride)]
         words += [] if atoms is None else ["--topology", str(atoms)]
         return [*lines, f"  to look at it: neuralmd {shlex.join(words)}"]
@@ -131,11 +131,11 @@ class FitAndReconstruct:
             "data.path": self.fine,
             "data.stride": stride,
             "data.velocities": "auto",
-            "data.timestep": self.timesteps[0],
-            "data.topology": self.declared.topology,
-            "data.length_unit": self.declared.length_unit,
-            "data.velocity_unit": self.declared.velocity_unit,
-            "data.drop_cell": "true" if self.declared.drop_cell else None,
+            "data.timestep": self.of_fine.timestep,
+            "data.topology": self.of_fine.topology,
+            "data.length_unit": self.of_fine.length_unit,
+            "data.velocity_unit": self.of_fine.velocity_unit,
+            "data.drop_cell": "true" if self.of_fine.drop_cell else None,
             "model.correction.strides": f"[{stride}]",
             "model.error_bars.strides": f"[{stride}]",
             "model.error_bars.inferred_strides": None if self.match.velocities else f"[{stride}]",
@@ -153,10 +153,10 @@ class FitAndReconstruct:
 
     def _said(self) -> list[str]:
         options = {
-            "--timestep": self.timesteps[1],
-            "--topology": self.declared.topology,
-            "--length-unit": self.declared.length_unit,
-            "--velocity-unit": self.declared.velocity_unit,
+            "--timestep": self.of_coarse.timestep,
+            "--topology": self.of_coarse.topology,
+            "--length-unit": self.of_coarse.length_unit,
+            "--velocity-unit": self.of_coarse.velocity_unit,
         }
         words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
-        return [*words, *(["--drop-cell"] if self.declared.drop_cell else [])]
+        return [*words, *(["--drop-cell"] if self.of_coarse.drop_cell else [])]

@@ -86,7 +86,7 @@ def rebuild(
             made, found = job.fill(part, advance, sum(len(done) // stride for done in parts))
             parts.append(made)
             doubts = doubts.plus(found, job.watch.seen)
-    if job.watch.seen is not None and doubts.strange:
+    if job.watch.seen is not None and doubts.unlike(job.watch.seen):
         warnings.warn(doubts.about_training(job.watch.seen), stacklevel=2)
     told = {**known.metadata, **_about(model), **job.metadata(known)}
     return replace(concatenate(parts), metadata=told)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuralmd.cli.declarations import declared, each_declared, of_data
+from neuralmd.cli.declarations import Said, of_data, tell
 from neuralmd.cli.options import (
     DropCell,
     Json,
-    Lengths,
+    LengthsOfEach,
     Overwrite,
     ResultsFolder,
     Timesteps,
-    Topology,
-    Velocities,
+    Topologies,
+    VelocitiesOfEach,
     WithRun,
 )
 
@@ -40,19 +40,21 @@ def mismatch(
     figure: Annotated[Path | None, typer.Option(help="Draw it into this file (.png).")] = None,
     json: Json = None,
     timestep: Timesteps = None,
-    topology: Topology = None,
-    length_unit: Lengths = None,
-    velocity_unit: Velocities = None,
+    topology: Topologies = None,
+    length_unit: LengthsOfEach = None,
+    velocity_unit: VelocitiesOfEach = None,
     drop_cell: DropCell = False,
 ) -> None:
     """Tell how far the dynamics that made coarse files is from the one that a run has learned."""
     from neuralmd.cli.tables import show
     from neuralmd.progress import progress
     from neuralmd.report.mismatch import examine, plot, table, write
+    from neuralmd.report.sources import remarks
     from neuralmd.runs import load_run
 
-    said = each_declared(files, timestep, declared(topology, length_unit, velocity_unit, drop_cell))
+    said = Said(timestep, topology, length_unit, velocity_unit, drop_cell).of_each(files)
     trained = load_run(run)
+    tell(remarks(files, said))
     found = []
     with progress("mismatch", len(files), unit="files") as advance:
         for file, told in zip(files, said, strict=True):
@@ -85,9 +87,9 @@ def spectrum(
     output: ResultsFolder = Path(),
     json: Json = None,
     timestep: Timesteps = None,
-    topology: Topology = None,
-    length_unit: Lengths = None,
-    velocity_unit: Velocities = None,
+    topology: Topologies = None,
+    length_unit: LengthsOfEach = None,
+    velocity_unit: VelocitiesOfEach = None,
     drop_cell: DropCell = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -96,19 +98,21 @@ def spectrum(
     from neuralmd.report.analysis import Analysis
     from neuralmd.report.analysis_files import refuse_existing, write
     from neuralmd.report.analysis_tables import tables
-    from neuralmd.report.sources import Rebuilders, load_trajectories
+    from neuralmd.report.sources import Rebuilders, load_trajectories, remarks
 
     refuse_existing(output, json, overwrite=overwrite)
     names = None if labels is None else labels.split(",")
-    said = declared(topology, length_unit, velocity_unit, drop_cell)
+    said = Said(timestep, topology, length_unit, velocity_unit, drop_cell)
     if _are_runs(entries):
         beside = [word for word in splines.split(",") if word]
-        how = of_data(data, each_declared([data or Path()], timestep, said)[0])
+        how = of_data(data, said.of_each([data or Path()])[0])
         analysis = _rebuild(Rebuilders.of(entries, stride, data, beside, names, how), resolution)
     else:
         chosen = None if segments is None else _indices(segments)
         paths = [Path(entry) for entry in entries]
-        files = load_trajectories(paths, names, each_declared(paths, timestep, said), chosen)
+        each = said.of_each(paths)
+        files = load_trajectories(paths, names, each, chosen)
+        tell(remarks(paths, each))
         analysis = Analysis.of(files, resolution, gap)
     written = write(analysis, output, json)
     for table in tables(analysis):

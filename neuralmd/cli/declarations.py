@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -12,7 +13,7 @@ from neuralmd.data.declared import AS_IT_IS, Declared, LengthUnit, VelocityUnit
 from neuralmd.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 
 def declared(
@@ -40,25 +41,73 @@ def of_data(data: Path | None, said: Declared) -> Declared:
     return said
 
 
-def each_declared(files: Sequence[Path], timesteps: str | None, said: Declared) -> list[Declared]:
-    """What there is to say of each of several files: a single time step is for those that state none.
+Meaning = TypeVar("Meaning")
 
-    Raises:
-        BadParameter: If the time steps are no numbers, or there is not one for each file.
-        DataError: If a file cannot be read.
+
+@dataclass(frozen=True)
+class Said:
+    """What the options on several files say, as typed: one word for all files, or one for each with commas between.
+
+    Attributes:
+        timestep: Times from frame to frame [fs].
+        topology: Files with the atoms.
+        length_unit: Units of lengths.
+        velocity_unit: Units of velocities.
+        drop_cell: Whether the cells are forgotten, of all files that have one.
     """
-    from neuralmd.data.formats import states_timestep
 
-    words = [] if timesteps is None else timesteps.split(",")
+    timestep: str | None = None
+    topology: str | None = None
+    length_unit: str | None = None
+    velocity_unit: str | None = None
+    drop_cell: bool = False
+
+    def of_each(self, files: Sequence[Path]) -> list[Declared]:
+        """What there is to say of each file: a single time step is for those that state none.
+
+        Raises:
+            BadParameter: If a word is no time step or unit, or there is not one for each file.
+            DataError: If a file cannot be read.
+        """
+        from neuralmd.data.formats import states_timestep
+
+        count, lengths, velocities = len(files), ", ".join(LengthUnit), ", ".join(VelocityUnit)
+        topologies = [self.topology] if self.topology and Path(self.topology).is_file() else _split(self.topology)
+        steps = _one_each("--timestep", _split(self.timestep), count, float, "a number, or several as 0.5,,10")
+        each = zip(
+            files,
+            steps,
+            _one_each("--topology", topologies, count, Path, "a file, or several as water.pdb,,box.gro"),
+            _one_each("--length-unit", _split(self.length_unit), count, LengthUnit, f"one of {lengths}, or several"),
+            _one_each(
+                "--velocity-unit", _split(self.velocity_unit), count, VelocityUnit, f"one of {velocities}, or several"
+            ),
+            strict=True,
+        )
+        said = []
+        for file, step, topology, length, velocity in each:
+            told = Declared(None, topology, length, velocity, self.drop_cell)
+            shared = count > 1 and "," not in (self.timestep or ",")
+            said.append(told if shared and states_timestep(file, told) else replace(told, timestep=step))
+        return said
+
+
+def _split(text: str | None) -> list[str]:
+    return [] if text is None else [word.strip() for word in text.split(",")]
+
+
+def _one_each(
+    option: str, words: Sequence[str], count: int, meaning: Callable[[str], Meaning], form: str
+) -> list[Meaning | None]:
+    """What the words of an option mean for each of so many files; none for a file about which nothing is said."""
+    if len(words) > 1 and len(words) != count:
+        files = "file" if count == 1 else "files"
+        raise typer.BadParameter(f"{option} has {len(words)} parts for {count} {files}: {','.join(words)}")
     try:
-        values = [float(word) if word.strip() else None for word in words]
+        meant = [meaning(word) if word else None for word in words or [""]]
     except ValueError as error:
-        raise typer.BadParameter(f"--timestep is a number, or several as 0.5,,10, not {timesteps!r}") from error
-    if len(values) > 1 and len(values) != len(files):
-        raise typer.BadParameter(f"--timestep has {len(values)} parts for {len(files)} files: {timesteps}")
-    if len(values) != 1 or len(files) == 1:
-        return [replace(said, timestep=value) for value in values or [None] * len(files)]
-    return [said if states_timestep(file, said) else replace(said, timestep=values[0]) for file in files]
+        raise typer.BadParameter(f"{option} is {form}, not {','.join(words)!r}") from error
+    return meant if len(meant) == count else meant * count
 
 
 def tell(notes: Iterable[str]) -> None:

@@ -13,14 +13,6 @@ from neuralmd.data.declared import LengthUnit, VelocityUnit
 Timestep = Annotated[
     float | None, typer.Option("--timestep", help="Time from frame to frame [fs], for files that state none.")
 ]
-Timesteps = Annotated[
-    str | None,
-    typer.Option(
-        "--timestep",
-        help="Time from frame to frame [fs], for files that state none; one for each file with commas between, as "
-        "0.5,,10, or one for all of them.",
-    ),
-]
 Topology = Annotated[
     Path | None,
     typer.Option("--topology", help="File with the atoms (PDB, GRO, PSF, PRMTOP, ...), for XTC, TRR, DCD, NetCDF."),
@@ -34,6 +26,43 @@ Velocities = Annotated[
 ]
 DropCell = Annotated[
     bool, typer.Option("--drop-cell", help="Make the molecule whole and forget the periodic cell around it.")
+]
+
+# The same, said of each of several files.
+Timesteps = Annotated[
+    str | None,
+    typer.Option(
+        "--timestep",
+        help="Time from frame to frame [fs], for files that state none; one for each file with commas between, as "
+        "0.5,,10, or one for all of them.",
+    ),
+]
+Topologies = Annotated[
+    str | None,
+    typer.Option(
+        "--topology",
+        metavar="FILE",
+        help="File with the atoms (PDB, GRO, PSF, PRMTOP, ...), for XTC, TRR, DCD, NetCDF; one for all, or one for "
+        "each file with commas between, as water.pdb,,box.gro.",
+    ),
+]
+LengthsOfEach = Annotated[
+    str | None,
+    typer.Option(
+        "--length-unit",
+        metavar="UNIT",
+        help=f"Unit of the files' lengths, where a format is wrong: {', '.join(LengthUnit)}; one for all, or one for "
+        "each file with commas between, as nm,,A.",
+    ),
+]
+VelocitiesOfEach = Annotated[
+    str | None,
+    typer.Option(
+        "--velocity-unit",
+        metavar="UNIT",
+        help=f"Unit of the files' velocities, where a format is wrong or states none: {', '.join(VelocityUnit)}; one "
+        "for all, or one for each file with commas between, as nm/ps,,atomic.",
+    ),
 ]
 
 # Runs, and what they work on.

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import shlex
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from neuralmd.cli.declarations import declared, losses, tell
+from neuralmd.cli.declarations import Said, declared, losses, tell
 from neuralmd.cli.options import (
     Batch,
     Device,
     DropCell,
     Fall,
     Lengths,
+    LengthsOfEach,
     MaxError,
     Overwrite,
     Timestep,
+    Topologies,
     Topology,
     Velocities,
+    VelocitiesOfEach,
     WithRun,
     Wrap,
 )
@@ -85,9 +89,9 @@ def fit_and_reconstruct(
     coarse_timestep: Annotated[
         float | None, typer.Option(help="Time from frame to frame of the coarse file [fs], where it states none.")
     ] = None,
-    topology: Topology = None,
-    length_unit: Lengths = None,
-    velocity_unit: Velocities = None,
+    topology: Topologies = None,
+    length_unit: LengthsOfEach = None,
+    velocity_unit: VelocitiesOfEach = None,
     drop_cell: DropCell = False,
     wrap: Wrap = False,
     overwrite: Overwrite = False,
@@ -97,12 +101,14 @@ def fit_and_reconstruct(
     from neuralmd.data.matching import match
     from neuralmd.fitting import FitAndReconstruct
 
-    said = declared(topology, length_unit, velocity_unit, drop_cell)
-    found = match(fine, coarse, said, fine_timestep=fine_timestep, coarse_timestep=coarse_timestep)
+    said = Said(None, topology, length_unit, velocity_unit, drop_cell).of_each([fine, coarse])
+    of_fine, of_coarse = replace(said[0], timestep=fine_timestep), replace(said[1], timestep=coarse_timestep)
+    found = match(fine, coarse, of_fine, of_coarse)
     limits = [] if max_error is None else ["--max-error", f"{max_error:g}", "--fallback", fallback]
     more = [*limits, *(["--wrap"] if wrap else [])]
-    steps = fine_timestep, coarse_timestep
-    way = FitAndReconstruct(fine, coarse, output, found, minutes, overrides or (), more, said, steps, overwrite)
+    way = FitAndReconstruct(
+        fine, coarse, output, found, minutes, overrides or (), more, of_fine, of_coarse, overwrite=overwrite
+    )
     way.check()
     tell(found.notes)
     typer.echo(

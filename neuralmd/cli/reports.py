@@ -7,17 +7,17 @@ from typing import Annotated
 
 import typer
 
-from neuralmd.cli.declarations import declared, of_data
+from neuralmd.cli.declarations import Said, of_data
 from neuralmd.cli.options import (
     Device,
     DropCell,
     FineData,
-    Lengths,
+    LengthsOfEach,
     Overwrite,
     RunFolder,
-    Timestep,
-    Topology,
-    Velocities,
+    Timesteps,
+    Topologies,
+    VelocitiesOfEach,
 )
 
 
@@ -39,15 +39,16 @@ def report(
         int | None, typer.Option(help="Frames from anchor to anchor; by default the rebuilt file's, or the run's.")
     ] = None,
     output: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
-    timestep: Timestep = None,
-    topology: Topology = None,
-    length_unit: Lengths = None,
-    velocity_unit: Velocities = None,
+    timestep: Timesteps = None,
+    topology: Topologies = None,
+    length_unit: LengthsOfEach = None,
+    velocity_unit: VelocitiesOfEach = None,
     drop_cell: DropCell = False,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
     """Write a page that tells all about a run: errors, figures, spectrum, and the rebuilt trajectory in 3-D."""
+    from neuralmd.data.declared import AS_IT_IS
     from neuralmd.data.files import AtomicFile
     from neuralmd.errors import ConfigError
     from neuralmd.progress import progress
@@ -57,11 +58,13 @@ def report(
     AtomicFile(output, overwrite=overwrite)  # finds a bad output before the work, not after it
     if truth is not None and trajectory is None:
         raise ConfigError("--truth is the truth of a rebuilt file: name that file with --trajectory")
-    said = declared(topology, length_unit, velocity_unit, drop_cell, timestep)
-    rebuilt = None if trajectory is None else RebuiltFile(trajectory, truth, stride, said)
-    if rebuilt is None:
-        of_data(data, said)
-    job = ReportJob.of(run, rebuilt, frames, data, stride, device, said)
+    named = [file for file in (trajectory, truth, data) if file is not None]
+    said = Said(timestep, topology, length_unit, velocity_unit, drop_cell).of_each(named or [Path()])
+    of_data(next(iter(named), None), said[0])
+    told = dict(zip(named, said, strict=False))
+    of_file, of_truth, of_fine = (AS_IT_IS if file is None else told[file] for file in (trajectory, truth, data))
+    rebuilt = None if trajectory is None else RebuiltFile(trajectory, truth, stride, of_file, of_truth)
+    job = ReportJob.of(run, rebuilt, frames, data, stride, device, of_fine)
     with progress("evaluate and rebuild", job.work, unit="windows") as advance:
         page = job.carry_out(output, advance)
     size = page.write(output, overwrite=overwrite)

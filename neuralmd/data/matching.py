@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -50,27 +50,21 @@ class Match:
 def match(
     fine: Path,
     coarse: Path,
-    declared: Declared = AS_IT_IS,
-    *,
-    fine_timestep: float | None = None,
-    coarse_timestep: float | None = None,
+    of_fine: Declared = AS_IT_IS,
+    of_coarse: Declared = AS_IT_IS,
 ) -> Match:
     """Compare two files: atoms and their order, cell, time steps, units, velocities, temperature.
 
     Args:
         fine: A file in which every frame is stored.
         coarse: A file that is to be rebuilt with the time step of the first.
-        declared: What there is to say about both files.
-        fine_timestep: Time from frame to frame of the fine file [fs], where it does not say it.
-        coarse_timestep: The same of the coarse file [fs].
+        of_fine: What there is to say about the fine file.
+        of_coarse: What there is to say about the coarse file.
 
     Raises:
         DataError: If one of them cannot be read, or they do not fit each other.
     """
-    with (
-        open_reader(fine, declared=replace(declared, timestep=fine_timestep)) as one,
-        open_reader(coarse, declared=replace(declared, timestep=coarse_timestep)) as other,
-    ):
+    with open_reader(fine, declared=of_fine) as one, open_reader(coarse, declared=of_coarse) as other:
         _require_same_atoms(one, other, fine, coarse)
         timestep = _one_step(one, fine, "fine")
         stride = _stride(timestep, _one_step(other, coarse, "coarse"), fine, coarse)

@@ -37,10 +37,10 @@ class MdanalysisWriter(TrajectoryWriter):
         package = require(path)
         self._target = AtomicFile(path, overwrite=overwrite)
         self._log = SegmentLog(header.timestep)
-        self._box = box_of(header.system, path)
+        self._box = box_of(header.system, f"{path}: {self._format.kind}")
         self._file: Any = None
         with silent(), writing(self, path):
-            self._atoms = _universe(package, header).atoms
+            self._atoms = empty_universe(package, header).atoms
             self._file = self._open()
 
     def _open(self) -> Any:
@@ -136,8 +136,12 @@ def require_one_segment(log: SegmentLog, path: Path) -> None:
         )
 
 
-def box_of(system: System, path: Path) -> Float[np.ndarray, " 6"] | None:
+def box_of(system: System, holder: str) -> Float[np.ndarray, " 6"] | None:
     """a, b, c [A] and alpha, beta, gamma [degrees] of the cell; none where there is none.
+
+    Args:
+        system: The atoms in the cell.
+        holder: What is to hold it, as a message begins.
 
     Raises:
         DataError: If the cell is not periodic in all directions, or does not have a along x and b in the x-y plane, as
@@ -152,7 +156,7 @@ def box_of(system: System, path: Path) -> Float[np.ndarray, " 6"] | None:
     upper = np.abs(cell[np.triu_indices(3, 1)]).max()
     if not system.pbc.all() or upper > _FLAT * size or (np.diag(cell) <= _FLAT * size).any():
         raise DataError(
-            f"{path}: {FORMATS[path.suffix.lower()].kind} holds a cell only if it is periodic in all directions, "
+            f"{holder} holds a cell only if it is periodic in all directions, "
             "with a along x and b in the x-y plane: write .h5 or .extxyz"
         )
     return np.asarray(cell_to_cellpar(cell), dtype=np.float64)
@@ -172,7 +176,8 @@ def _raw(name: str, path: str) -> Any:
             return DCDFile(path)
 
 
-def _universe(package: Any, header: FileHeader) -> Any:
+def empty_universe(package: Any, header: FileHeader) -> Any:
+    """A universe of the atoms, with one frame that waits for its numbers."""
     system = header.system
     universe = package.Universe.empty(
         system.atoms,

@@ -50,7 +50,7 @@ class NetcdfWriter(TrajectoryWriter):
         self._target = AtomicFile(path, overwrite=overwrite)
         self._header = header
         self._log = SegmentLog(header.timestep)
-        self._box = box_of(header.system, path)
+        self._box = box_of(header.system, f"{path}: AMBER NetCDF")
         arrays = ["coordinates", *sorted(header.fields)]
         shape = (header.system.atoms, 3)
         self._record = np.dtype(

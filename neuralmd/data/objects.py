@@ -13,6 +13,7 @@ from neuralmd.data.files import TrajectoryReader, check_range
 from neuralmd.data.mdanalysis import silent
 from neuralmd.data.segments import from_times, settle
 from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource
+from neuralmd.data.trust import Trust
 from neuralmd.errors import DataError
 from neuralmd.system import System
 from neuralmd.units import KCAL_PER_MOL
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _PS = 1e3
 _FORCE = KCAL_PER_MOL / 4.184
 """One kJ/(mol A), MDAnalysis' unit of force [eV/A]."""
+
+_UNTIMED = {"MEMORY", "XYZ", "TXYZ", "PDB", "LAMMPSDUMP", "TRJ"}
+"""What MDAnalysis calls arrays, and the formats whose frames it numbers 0, 1, 2, ... ps for want of a time."""
 
 _SOURCE_ASE, _SOURCE_MDANALYSIS = Path("the list of ASE's Atoms"), Path("the Universe")
 """What messages call them."""
@@ -97,6 +101,7 @@ def _of_ase(images: list[Atoms], description: Any, timestep: float | None) -> Tr
         forces=arrays.get("forces"),
         energies=arrays.get("energies"),
         metadata=metadata,
+        trust=Trust.from_arrays(arrays),
     )
 
 
@@ -128,8 +133,12 @@ def _of_universe(universe: Universe, timestep: float | None) -> Trajectory:
     cell = np.asarray(cellpar_to_cell(boxes[0])) if (boxes[0][:3] > 0).all() else np.zeros((3, 3))
     system = System(atoms.atomic_numbers, atoms.masses, cell, np.full(3, bool(cell.any())))
     whole = {name: np.array(found) for name, found in rows.items() if len(found) == len(times)}
-    # A coordinate array without times is numbered 0, 1, 2, ... ps by MDAnalysis; what the user says counts more.
     stated = None if timestep is not None else from_times(np.array(times), _SOURCE_MDANALYSIS)
+    if stated is not None and _is_untimed(universe, times):
+        raise DataError(
+            f"{_SOURCE_MDANALYSIS} numbers its frames 1 ps apart, as MDAnalysis does where there is no time: give the "
+            "time step in fs, as timestep=0.5; if it is 1 ps, timestep=1000"
+        )
     return Trajectory(
         system,
         whole["positions"],
@@ -138,6 +147,11 @@ def _of_universe(universe: Universe, timestep: float | None) -> Trajectory:
         velocity_source=VelocitySource.STORED if "velocities" in whole else None,
         forces=whole["forces"] * _FORCE if "forces" in whole else None,
     )
+
+
+def _is_untimed(universe: Universe, times: list[float]) -> bool:
+    kinds = {str(kind) for kind in np.atleast_1d(cast("Any", universe.trajectory).format)}
+    return bool(kinds & _UNTIMED) and np.array_equal(times, _PS * np.arange(len(times)))
 
 
 def _settled(

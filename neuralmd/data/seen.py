@@ -24,6 +24,9 @@ _BEYOND = 1.2
 _TAIL = 1e-4
 """Probability that a temperature of the training ensemble lies beyond one of the limits."""
 
+_SAME_HEAT, _CHANCE = 1.3, 4.0
+"""Factor, and number of standard errors, by which mean temperatures differ that are those of other ensembles."""
+
 _MOST_FREEDOM = 1e6
 _SAMPLE = 200
 _BYTES_AT_ONCE = 2**24
@@ -69,6 +72,8 @@ class Seen:
         hottest: Highest usual temperature [K].
         frames: How many frames these come from.
         margin: m / (b - a).
+        mean: Mean temperature [K]; not a number where it is not known.
+        spread: Standard deviation of the temperature from frame to frame [K]; the same.
     """
 
     system: System
@@ -79,6 +84,8 @@ class Seen:
     hottest: float
     frames: int
     margin: float = _MARGIN
+    mean: float = np.nan
+    spread: float = np.nan
 
     @classmethod
     def of(
@@ -105,7 +112,9 @@ class Seen:
             np.minimum.at(lowest, pairs.index, found.min(0))
             np.maximum.at(highest, pairs.index, found.max(0))
         kelvin = np.zeros(0) if velocities is None else temperatures(positions, velocities, system)
-        return cls(system, pairs, lowest, highest, *_usual(kelvin[np.isfinite(kelvin)]), len(positions))
+        kelvin = kelvin[np.isfinite(kelvin)]
+        mean, spread = (float(kelvin.mean()), float(kelvin.std())) if len(kelvin) else (np.nan, np.nan)
+        return cls(system, pairs, lowest, highest, *_usual(kelvin), len(positions), mean=mean, spread=spread)
 
     def widened(
         self,
@@ -170,6 +179,16 @@ class Seen:
         """By which factor a temperature [K] is outside the usual ones; at most 1 inside."""
         return max(kelvin / self.hottest, self.coldest / max(kelvin, np.finfo(np.float64).tiny))
 
+    def another_ensemble(self, kelvin: float, frames: int) -> bool:
+        """Whether the mean temperature of so many frames [K] is another than that of the training data.
+
+        It is if it differs by a factor of more than 1.3, and by more than 4 spread / sqrt(frames), which is chance.
+        """
+        if not np.isfinite([kelvin, self.mean, self.spread]).all() or frames < 1:
+            return False
+        apart = max(kelvin, self.mean) > _SAME_HEAT * min(kelvin, self.mean)
+        return apart and abs(kelvin - self.mean) > _CHANCE * self.spread / frames**0.5
+
     def pack(self) -> dict[str, Tensor]:
         """All of it but the system, as tensors."""
         return {
@@ -177,6 +196,7 @@ class Seen:
             "lowest": torch.as_tensor(self.lowest),
             "highest": torch.as_tensor(self.highest),
             "temperatures": torch.tensor([self.coldest, self.hottest], dtype=torch.float64),
+            "ensemble": torch.tensor([self.mean, self.spread], dtype=torch.float64),
             "frames": torch.tensor(self.frames),
             "margin": torch.tensor(self.margin, dtype=torch.float64),
         }
@@ -194,12 +214,14 @@ class Seen:
             lowest, highest = (np.asarray(packed[name], dtype=np.float64) for name in ("lowest", "highest"))
             coldest, hottest = (float(kelvin) for kelvin in packed["temperatures"])
             frames, margin = int(packed["frames"]), float(packed["margin"])
+            # A run of an earlier version does not tell them.
+            mean, spread = (float(kelvin) for kelvin in packed.get("ensemble", (np.nan, np.nan)))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError("what a model was trained on is not told as expected") from error
         if len(classes) != len(first) or not len(lowest) == len(highest) == classes.max(initial=-1) + 1:
             raise DataError("what a model was trained on is told of other atoms")
         pairs = PairClasses(first, second, classes)
-        return cls(system, pairs, lowest, highest, coldest, hottest, frames, margin)
+        return cls(system, pairs, lowest, highest, coldest, hottest, frames, margin, mean, spread)
 
 
 def distances(

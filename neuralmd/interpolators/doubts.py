@@ -26,6 +26,8 @@ class Doubts:
         largest_bar: The largest of them [A].
         farthest: The distance that is farthest outside.
         kelvin: The temperature that is farthest outside [K].
+        anchors: Number of anchors that have a usual temperature.
+        kelvin_sum: Sum of their temperatures [K].
     """
 
     gaps: int = 0
@@ -39,6 +41,8 @@ class Doubts:
     largest_bar: float = 0.0
     farthest: Strange | None = None
     kelvin: float | None = None
+    anchors: int = 0
+    kelvin_sum: float = 0.0
 
     def plus(self, other: Doubts, seen: Seen | None) -> Doubts:
         """Those of both."""
@@ -56,7 +60,16 @@ class Doubts:
             largest_bar=max(self.largest_bar, other.largest_bar),
             farthest=max(both, key=lambda one: one.excess, default=None),
             kelvin=max(heat, key=lambda one: 0.0 if seen is None else seen.temperature_excess(one), default=None),
+            anchors=self.anchors + other.anchors,
+            kelvin_sum=self.kelvin_sum + other.kelvin_sum,
         )
+
+    def unlike(self, seen: Seen) -> bool:
+        """Whether there is something that the model has not seen: a gap, or the temperature of all together."""
+        return bool(self.strange) or self._another_ensemble(seen)
+
+    def _another_ensemble(self, seen: Seen) -> bool:
+        return self.anchors > 0 and seen.another_ensemble(self.kelvin_sum / self.anchors, self.anchors)
 
     def to_json(self) -> str:
         """All of it as text."""
@@ -93,8 +106,12 @@ class Doubts:
 
     def about_training(self, seen: Seen) -> str:
         """Whether the gaps are like what the model was trained on, in words."""
+        ensemble = ""
+        if self._another_ensemble(seen):
+            ensemble = f"; known frames are at {self.kelvin_sum / self.anchors:.0f} K on average, training data at "
+            ensemble += f"{seen.mean:.0f} K: error bars, which are calibrated there, may be wrong"
         if not self.strange:
-            return f"training data: all {self.gaps} gaps are within what the model has seen"
+            return f"training data: all {self.gaps} gaps are within what the model has seen{ensemble}"
         reasons = []
         if self.farthest is not None:
             reasons.append(f"{self.by_distance} by a distance ({describe(self.farthest, seen)})")
@@ -102,7 +119,7 @@ class Doubts:
             usual = f"{seen.coldest:.0f} to {seen.hottest:.0f} K"
             reasons.append(f"{self.by_temperature} by the motion of an anchor ({self.kelvin:.0f} K, seen {usual})")
         told = f"training data: {self.strange} of {self.gaps} gaps are outside what the model has seen"
-        return f"{told}, {' and '.join(reasons)}"
+        return f"{told}, {' and '.join(reasons)}{ensemble}"
 
 
 def describe(strange: Strange, seen: Seen) -> str:

@@ -115,11 +115,11 @@ def against_training(
     anchors, stride = slice(gaps.start, gaps.stop + 1), len(positions) // len(gaps)
     frames, farthest = seen.strange(np.concatenate((positions, known.positions[gaps.stop : gaps.stop + 1])))
     distance = frames[:-1].reshape(-1, stride).any(axis=1) | frames[stride::stride]
-    heat, kelvin = np.zeros(len(gaps), dtype=bool), None
+    heat, kelvin, firsts = np.zeros(len(gaps), dtype=bool), None, np.zeros(0)
     if known.velocities is not None:
         values = temperatures(known.positions[anchors], known.velocities[anchors], seen.system)
         odd = seen.unusual(values)
-        heat = odd[:-1] | odd[1:]
+        heat, firsts = odd[:-1] | odd[1:], values[:-1][~odd[:-1]]
         kelvin = max(values[odd].tolist(), key=seen.temperature_excess, default=None)
     flags = np.where(distance, Flag.DISTANCE, 0) | np.where(heat, Flag.TEMPERATURE, 0)
     return flags, Doubts(
@@ -128,6 +128,8 @@ def against_training(
         by_temperature=int(heat.sum()),
         farthest=farthest,
         kelvin=kelvin,
+        anchors=len(firsts),
+        kelvin_sum=float(firsts.sum()),
     )
 
 

@@ -15,6 +15,7 @@ from neuralmd.evaluation.methods import directions, named, splines
 from neuralmd.interpolators.coarse import about_velocities
 from neuralmd.reconstruct.request import Fallback, Reconstruction
 from neuralmd.runs import TrainedRun
+from neuralmd.training.checkpoint import require_same_atoms
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,10 @@ class Plan:
         Raises:
             ConfigError: If there is no such method.
             DataError: If the file cannot be read.
+            CheckpointError: If it is of another molecule than the run.
         """
+        with open_reader(coarse, timestep=wishes.timestep, declared=wishes.declared) as reader:
+            require_same_atoms(trained.system, reader.system, coarse)
         own = directions(trained.model)
         name = wishes.method or list(own)[-1]
         how = Reconstruction(

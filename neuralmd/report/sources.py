@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 from neuralmd.data.declared import AS_IT_IS, Declared
-from neuralmd.data.formats import read
+from neuralmd.data.formats import open_reader, read
 from neuralmd.data.order import require_trajectory
 from neuralmd.data.trajectory import Trajectory
+from neuralmd.data.unit_checks import check_units
 from neuralmd.errors import ConfigError, DataError
 from neuralmd.evaluation.evaluate import Windows
 from neuralmd.evaluation.methods import named, splines
@@ -110,6 +111,19 @@ def load_trajectories(
     said = [AS_IT_IS] * len(files) if declared is None else declared
     loaded = (_load(file, how, segments) for file, how in zip(files, said, strict=True))
     return dict(zip(names, loaded, strict=True))
+
+
+def remarks(files: Sequence[Path], declared: Sequence[Declared]) -> list[str]:
+    """What was assumed of trajectory files, and what is suspicious about their units, a sentence each.
+
+    Raises:
+        DataError: If a file cannot be read.
+    """
+    found = []
+    for file, how in zip(files, declared, strict=True):
+        with open_reader(file, declared=how) as reader:
+            found += [f"{file}: {note}" for note in (*reader.notes, *check_units(reader))]
+    return found
 
 
 def labelled(short: Sequence[str], full: Sequence[str], labels: Sequence[str] | None) -> list[str]:

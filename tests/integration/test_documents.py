@@ -19,9 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import documents
 import pytest
 import typer
+from ase import Atoms
+from ase.units import Bohr
 
 from neuralmd.cli import main
 from neuralmd.cli.application import app
@@ -221,6 +224,8 @@ def supply(page: Path, reader: Reader) -> None:
         fine = read(Path("data.h5"))
         write(fine, Path("fine.extxyz"))
         write(fine.slice(0, 201, 20), Path("coarse.extxyz"))
+        images = [Atoms(fine.system.symbols, frame / Bohr) for frame in fine.positions]
+        ase.io.write("bohr.xyz", images, format="extxyz")  # another engine's: in bohr, without a time step
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from neuralmd.data.formats import read, write
+from neuralmd.data.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from conftest import Neuralmd
@@ -75,6 +76,15 @@ def test_a_rebuilt_file_with_and_without_its_truth(run: Path, workplace: Path, n
     text = (workplace / "truth.html").read_text()
     assert "<b>" not in text
     assert "from coarse.h5, by neural_ode, of the run water" in text
+
+    # The truth may come from another engine, in units of its own.
+    theirs = Trajectory.uniform(read(workplace / "water.h5").system, read(workplace / "water.h5").positions / 10, 0.5)
+    write(theirs, workplace / "theirs.npz")
+    elsewhere = (*words, "--truth", "theirs.npz", "--data", "water.h5", "--output", "theirs.html", "--length-unit")
+    neuralmd(*elsewhere, ",nm,")
+    assert "neuralmd evaluate runs/water --stride 10 --data water.h5" in (workplace / "theirs.html").read_text()
+    assert scene_of(workplace / "theirs.html")["truth"] == scene["truth"]
+    assert "--length-unit has 2 parts for 3 files" in neuralmd(*elsewhere, "A,nm", "--overwrite", code=2).stderr
 
     # The run's own trajectory may be gone, as it is where only the run was copied to.
     (workplace / "water.h5").unlink()

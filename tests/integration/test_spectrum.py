@@ -15,6 +15,7 @@ import pytest
 from neuralmd.data.formats import read, write
 from neuralmd.data.trajectory import Trajectory, concatenate
 from neuralmd.report.analysis_files import FILES
+from neuralmd.units import BOHR
 
 if TYPE_CHECKING:
     from conftest import Neuralmd
@@ -108,6 +109,36 @@ def test_files_with_and_without_time_steps(neuralmd: Neuralmd, workplace: Path) 
     ]:
         words = ("spectrum", "water.h5", "fine.xyz", "coarse.xyz", "--timestep", given, "--output", "new")
         assert expected in neuralmd(*words, code=2).stderr
+
+
+def test_files_of_different_engines(neuralmd: Neuralmd, workplace: Path) -> None:
+    """Each file has its own units and atoms: they become one spectrum, and are told where they cannot be right."""
+    fine = read(workplace / "water.h5").slice(0, 1000)
+    write(fine, workplace / "fine.h5")
+    write(fine, workplace / "x.trr")
+    write(fine.slice(0, 1), workplace / "x.pdb")
+    scaled = Trajectory.uniform(fine.system, fine.positions / BOHR, 0.5, velocities=fine.velocities * 1e3)
+    write(scaled, workplace / "atomic.npz")
+    words = ("spectrum", "fine.h5", "atomic.npz", "x.trr", "--resolution", "50", "--topology", ",,x.pdb")
+    units = ("--length-unit", ",bohr,", "--velocity-unit", ",A/ps, nm/ps", "--timestep", "0.5")
+    printed = neuralmd(*words, *units, "--output", "right")
+    assert "note:" not in printed.stderr
+    found = json.loads((workplace / "right" / "spectrum.json").read_text())["trajectories"]
+    assert [found[name]["difference"] < 1e-3 for name in ("fine.h5", "atomic.npz", "x.trr")] == [True] * 3
+    told = neuralmd(*words, "--timestep", "0.5", "--output", "wrong").stderr
+    assert "note: atomic.npz: the stored velocities" in told
+    assert re.search(r"note: atomic\.npz: neighbours are .* lengths are probably in bohr", told)
+    assert "note: fine.h5" not in told
+    for more, expected in [
+        (("--length-unit", "bohr,A"), "--length-unit has 2 parts for 3 files: bohr,A"),
+        (("--length-unit", "A,furlong,A"), "is one of A, nm, bohr, pm, or several, not 'A,furlong,A'"),
+        (("--velocity-unit", "A/fs,,,"), "--velocity-unit has 4 parts for 3 files"),
+        (("--velocity-unit", "knots"), "nm/ps, m/s, atomic, ase, or several, not 'knots'"),
+        (("--topology", "x.pdb,x.pdb"), "--topology has 2 parts for 3 files"),
+        (("--topology", ",,absent.pdb"), "the topology absent.pdb does not exist"),
+        (("--topology", ",x.pdb,"), "x.trr: TRR holds coordinates without elements"),
+    ]:
+        assert expected in neuralmd(*words, *more, "--output", "new", code=2).stderr
 
 
 def test_bad_input_is_one_line_and_writes_nothing(neuralmd: Neuralmd, workplace: Path) -> None:

@@ -65,15 +65,18 @@ def test_what_is_done_is_not_done_again(way: FitAndReconstruct, tmp_path: Path) 
 
 
 def test_what_the_user_says_reaches_both_commands(way: FitAndReconstruct) -> None:
-    said = Declared(length_unit=LengthUnit("nm"), drop_cell=True)
+    of_fine = Declared(0.5, length_unit=LengthUnit("nm"), drop_cell=True)
+    of_coarse = Declared(6.0, Path("atoms.pdb"), LengthUnit("bohr"), drop_cell=True)
     bare = replace(MATCH, velocities=False)
     told = replace(
-        way, declared=said, timesteps=(0.5, 6.0), match=bare, overrides=["seed=3"], reconstruction=["--wrap"]
+        way, of_fine=of_fine, of_coarse=of_coarse, match=bare, overrides=["seed=3"], reconstruction=["--wrap"]
     )
     _, train, evaluate, reconstruct = told.commands()
     assert {"data.length_unit=nm", "data.drop_cell=true", "data.timestep=0.5", "seed=3"} <= set(train)
     assert evaluate[-2:] == ["--anchor-velocities", "inferred"]
-    assert reconstruct[3:8] == ["--timestep", "6.0", "--length-unit", "nm", "--drop-cell"]
+    assert not any(word.startswith("data.topology") for word in train)
+    words = ["--timestep", "6.0", "--topology", "atoms.pdb", "--length-unit", "bohr", "--drop-cell"]
+    assert reconstruct[3:10] == words
     assert "--wrap" in reconstruct
 
 

@@ -60,14 +60,17 @@ def facts(run: TrainedRun, stride: int, result: Evaluation | None, rebuilt: Rebu
     return [*found, Fact("Versions", _versions())]
 
 
-def commands(run: TrainedRun, stride: int, rebuilt: RebuiltFile | None, output: Path) -> list[str]:
+def commands(
+    run: TrainedRun, stride: int, rebuilt: RebuiltFile | None, output: Path, data: Path | None = None
+) -> list[str]:
     """The commands that do it again; a file that this page does not know stands in capitals.
 
     Raises:
         DataError: If the rebuilt file cannot be read.
     """
     folder, strided = str(run.folder), ["--stride", f"{stride}"]
-    done = [["train", str(run.folder / CONFIG)], ["evaluate", folder, *strided]]
+    tested = [] if data is None else ["--data", str(data)]
+    done = [["train", str(run.folder / CONFIG)], ["evaluate", folder, *strided, *tested]]
     options = strided
     if rebuilt is not None:
         told = rebuilt.metadata()
@@ -80,7 +83,7 @@ def commands(run: TrainedRun, stride: int, rebuilt: RebuiltFile | None, output: 
             options += ["--truth", str(rebuilt.truth)]
         if rebuilt.stride is not None:
             options += strided
-    done.append(["report", folder, *options, "--output", str(output)])
+    done.append(["report", folder, *options, *tested, "--output", str(output)])
     return [f"neuralmd {shlex.join(words)}" for words in done]
 
 

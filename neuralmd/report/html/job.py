@@ -38,12 +38,14 @@ class ReportJob:
         assessment: Its evaluation; none where its trajectory is gone and a rebuilt file is shown.
         scene: What the 3-D view shows.
         rebuilt: The rebuilt file; none to show what the run rebuilds of its own test part.
+        data: The fine trajectory that it is evaluated on; none for the test part of its own.
     """
 
     run: TrainedRun
     assessment: Assessment | None
     scene: Scene
     rebuilt: RebuiltFile | None
+    data: Path | None = None
 
     @classmethod
     def of(
@@ -81,7 +83,8 @@ class ReportJob:
         if scene is not None and data is None and not trained.config.data.path.is_file():
             return cls(trained, None, scene, rebuilt)
         assessment = Assessment.of(run, data, stride if scene is None else scene.stride, device, declared)
-        return cls(trained, assessment, scene or from_windows(assessment.methods, assessment.windows, frames), rebuilt)
+        shown = scene or from_windows(assessment.methods, assessment.windows, frames)
+        return cls(trained, assessment, shown, rebuilt, data)
 
     @property
     def work(self) -> int:
@@ -115,7 +118,7 @@ class ReportJob:
             errors=None if result is None else errors_table(result),
             figures=figures,
             facts=facts(self.run, self.scene.stride, result, self.rebuilt),
-            commands=commands(self.run, self.scene.stride, self.rebuilt, output),
+            commands=commands(self.run, self.scene.stride, self.rebuilt, output, self.data),
             settings=dump(self.run.config),
             trust=trust,
         )

@@ -46,13 +46,15 @@ class RebuiltFile:
         path: The file.
         truth: The fine file that it was thinned from; none if there is none.
         stride: Frames from anchor to anchor; none if the file says so itself.
-        declared: What the user says about both files.
+        declared: What the user says about the file.
+        of_truth: What the user says about the fine file.
     """
 
     path: Path
     truth: Path | None = None
     stride: int | None = None
     declared: Declared = AS_IT_IS
+    of_truth: Declared = AS_IT_IS
 
     def metadata(self) -> Mapping[str, str]:
         """What the file says of itself.
@@ -114,7 +116,7 @@ def from_file(file: RebuiltFile, run: TrainedRun, methods: Mapping[str, Interpol
         origin = max(each.start for each in reader.segments if each.start <= segment.start)
         rebuilt = reader.read(segment.start, segment.stop)
         metadata = reader.metadata
-    truth = None if file.truth is None else _matching(file.truth, rebuilt, stride, file.declared)
+    truth = None if file.truth is None else _matching(file.truth, rebuilt, stride, file.of_truth)
     name = metadata.get("method", "rebuilt")
     own = Layer(name, label_of(name), rebuilt.positions, _own_bars(rebuilt))
     model, notes = list(methods.values())[-1], []

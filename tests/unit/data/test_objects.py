@@ -92,3 +92,19 @@ def test_anything_else_is_refused_in_one_line(thing: object) -> None:
     with pytest.raises(DataError) as caught:
         nmd.trajectory(thing)
     assert "\n" not in str(caught.value)
+
+
+def test_an_array_that_states_no_time_needs_a_time_step(fine: Trajectory) -> None:
+    """MDAnalysis numbers the frames of an array 1 ps apart, which nobody may have meant."""
+    import MDAnalysis
+
+    with silent():
+        universe = MDAnalysis.Universe.empty(12, trajectory=True)
+        universe.add_TopologyAttr("elements", fine.system.symbols)
+        universe.load_new(fine.positions, order="fac")
+    with pytest.raises(DataError, match=r"1 ps apart.*timestep=0\.5; if it is 1 ps, timestep=1000"):
+        nmd.trajectory(universe)
+    assert nmd.trajectory(universe, timestep=0.5).timestep == 0.5
+    with silent():
+        universe.load_new(fine.positions, order="fac", dt=5e-4)
+    assert nmd.trajectory(universe).timestep == pytest.approx(0.5)

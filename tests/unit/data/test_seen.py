@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,10 @@ from neuralmd.data.molecules import molecule
 from neuralmd.data.pair_classes import PairClasses
 from neuralmd.data.seen import Seen, distances
 from neuralmd.data.tally import temperatures
+from neuralmd.data.trajectory import Trajectory
 from neuralmd.errors import DataError
+from neuralmd.interpolators.doubts import Doubts
+from neuralmd.interpolators.watching import against_training
 from neuralmd.system import System
 from neuralmd.units import BOLTZMANN, KINETIC_ENERGY
 
@@ -127,6 +132,26 @@ def test_packing_and_what_is_not_its_own(seen: Seen) -> None:
     with pytest.raises(DataError, match="not told as expected"):
         Seen.unpack({}, SYSTEM)
     assert not Seen.of(SYSTEM, frames, None).unusual(np.array([0.0, 1e9])).any()
+    assert again.another_ensemble(700.0, 100)
+    earlier = {name: value for name, value in seen.pack().items() if name != "ensemble"}
+    assert not Seen.unpack(earlier, SYSTEM).another_ensemble(700.0, 100)
+
+
+def test_the_mean_temperature_tells_an_ensemble_whose_frames_are_usual(seen: Seen) -> None:
+    """At 700 K, nearly every frame is as hot as some frame at 500 K."""
+    x, v = shaken(ETHANOL.positions, 61, 8), thermal(61, 700.0, 8)
+    assert seen.unusual(temperatures(x, v, SYSTEM)).mean() < 0.1
+    told = {}
+    for kelvin, speed in ((500, np.sqrt(5 / 7)), (700, 1.0)):
+        known = Trajectory.uniform(SYSTEM, x, 10.0, velocities=speed * v)
+        _, found = against_training(seen, known, range(60), np.repeat(x[:-1], 2, axis=0))
+        doubts = Doubts(gaps=60).plus(found, seen)
+        told[kelvin] = (doubts.unlike(seen), doubts.about_training(seen))
+    assert told[500] == (False, "training data: all 60 gaps are within what the model has seen")
+    assert told[700][0]
+    assert re.search(r"; known frames are at [67]\d\d K on average, training data at (49|50)\d K", told[700][1])
+    assert not seen.another_ensemble(700.0, 1)
+    assert not seen.another_ensemble(600.0, 10_000)
 
 
 def test_images_across_a_periodic_cell_and_a_single_atom() -> None:
