@@ -90,9 +90,14 @@ _HOMES = {
 """Where each name lives, and what it is called there."""
 
 
+_CALLED_OTHERWISE = {"reconstruct": "rebuild", "load_run": "load"}
+"""What somebody may look for -> what has it."""
+
+
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        hint = f"; did you mean {_CALLED_OTHERWISE[name]!r}?" if name in _CALLED_OTHERWISE else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     module, its_name = _HOMES[name]
     value = getattr(import_module(module), its_name)
     globals()[name] = value
@@ -100,4 +105,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

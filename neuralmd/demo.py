@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuralmd.runs import has_trained
+from neuralmd.config import Experiment, load
+from neuralmd.config.files import parse
+from neuralmd.config.shipped import text_of
+from neuralmd.data.formats import open_reader
+from neuralmd.errors import DataError
+from neuralmd.runs import is_trained, require_alike
 from neuralmd.training.loop import LAST
 
 _STRIDE = 20
@@ -27,6 +32,24 @@ class Demo:
     minutes: float = 5.0
     steps: int = 14_000
 
+    def check(self) -> None:
+        """Refuse to go on with what another demonstration has left in the folder.
+
+        Raises:
+            DataError: If the simulation there has another number of steps.
+            ConfigError: If the training there has other settings than the configuration says now.
+        """
+        fine = self.folder / "data/demo.h5"
+        if fine.exists():
+            with open_reader(fine) as reader:
+                found = reader.frames
+            if found != self.steps:
+                raise DataError(
+                    f"{fine}: has {found} steps, but {self.steps} are wanted: take --steps {found}, another --folder, "
+                    "or delete that file"
+                )
+        require_alike(self._wanted(), "take another --folder, or delete that folder", any_budget=True)
+
     def commands(self) -> Iterator[list[str]]:
         """The words after `neuralmd` of each command that is still to be done.
 
@@ -40,12 +63,16 @@ class Demo:
         if not fine.exists():
             yield ["simulate", "benzene", str(fine), *self._simulation(), "--resume"]
         yield ["info", str(fine)]
-        if not has_trained(run, self.minutes):
+        if not is_trained(self._wanted()):
             yield ["train", str(config), *self._settings(), *_manner(run)]
         yield ["evaluate", str(run), "--json", str(run / "evaluation.json")]
         yield ["thin", str(fine), str(coarse), "--stride", f"{_STRIDE}", "--overwrite"]
         filled = ["--run", str(run), "--stride", f"{_STRIDE}", "--overwrite"]
         yield ["reconstruct", str(coarse), str(rebuilt), *filled]
+
+    def _wanted(self) -> Experiment:
+        path = self.folder / "configs/demo.yaml"
+        return load(path, self._settings()) if path.exists() else parse(text_of("demo"), path, self._settings())
 
     def _simulation(self) -> list[str]:
         settings = {"steps": self.steps, "temperature": 500, "timestep": 0.5, "seed": 0}

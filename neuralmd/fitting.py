@@ -9,19 +9,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuralmd.config import Experiment, load
 from neuralmd.config.files import parse
 from neuralmd.config.shipped import text_of
 from neuralmd.data.declared import AS_IT_IS, Declared
 from neuralmd.data.matching import Match
 from neuralmd.data.work_folder import WorkFolder
 from neuralmd.errors import ConfigError, DataError
-from neuralmd.runs import has_trained
+from neuralmd.runs import is_trained, require_alike
 from neuralmd.training.loop import LAST
 
 _TEMPLATE = "ethanol"
 """The configuration that suits any molecule."""
 
 _EVALUATION = "evaluation.json"
+
+_ADVICE = "give another name for the output, or --overwrite to train anew"
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class FitAndReconstruct:
         reconstruction: Further words for `neuralmd reconstruct`.
         of_fine: What there is to say about the fine file.
         of_coarse: What there is to say about the coarse file.
-        overwrite: Whether the output may be replaced.
+        overwrite: Whether the output may be replaced, and a run of its name that was trained with other settings.
     """
 
     fine: Path
@@ -70,7 +73,8 @@ class FitAndReconstruct:
 
         Raises:
             DataError: If the output exists and may not be replaced, or is one of the inputs.
-            ConfigError: If a setting decides what the files decide.
+            ConfigError: If a setting decides what the files decide, or the run was trained with other settings and may
+                not be replaced.
         """
         for source in (self.fine, self.coarse):
             if self.output.exists() and self.output.samefile(source):
@@ -82,7 +86,9 @@ class FitAndReconstruct:
             key = word.partition("=")[0]
             if key in {"data.path", "data.stride", "run.name", "run.root", "training.max_minutes"}:
                 raise ConfigError(f"{word}: {key} follows from the files and options of this command; leave it out")
-        parse(text_of(_TEMPLATE), self._config)
+        wanted = self._wanted()
+        if not self.overwrite:
+            require_alike(wanted, _ADVICE, any_budget=True)
 
     def commands(self) -> Iterator[list[str]]:
         """The words after `neuralmd` of each command that is still to be done.
@@ -91,7 +97,7 @@ class FitAndReconstruct:
         """
         if not self._config.exists():
             yield ["configs", _TEMPLATE, "--output", str(self._config)]
-        fresh = not has_trained(self.run, self.minutes)
+        fresh = not is_trained(self._wanted()) or not self._is_alike()
         if fresh:
             yield ["train", str(self._config), *self._settings(), *self._manner()]
         yield ["evaluate", str(self.run), "--json", str(self.run / _EVALUATION), *self._anchors()]
@@ -145,8 +151,21 @@ class FitAndReconstruct:
         }
         return [*(f"{key}={value}" for key, value in said.items() if value is not None), *self.overrides]
 
+    def _wanted(self) -> Experiment:
+        words = self._settings()
+        return load(self._config, words) if self._config.exists() else parse(text_of(_TEMPLATE), self._config, words)
+
+    def _is_alike(self) -> bool:
+        """Whether a training in the run's folder is of the same settings, but for its budget."""
+        try:
+            require_alike(self._wanted(), _ADVICE, any_budget=True)
+        except ConfigError:
+            return False
+        return True
+
     def _manner(self) -> list[str]:
-        return ["--resume"] if (self.run / LAST).is_file() else ["--overwrite"]
+        goes_on = (self.run / LAST).is_file() and self._is_alike()
+        return ["--resume"] if goes_on else ["--overwrite"]
 
     def _anchors(self) -> list[str]:
         return [] if self.match.velocities else ["--anchor-velocities", "inferred"]

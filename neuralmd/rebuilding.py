@@ -1,4 +1,4 @@
-"""`rebuild`: a coarse trajectory in memory becomes a fine one. `neuralmd.reconstruct` does it for files of any size."""
+"""`rebuild`: a coarse trajectory in memory becomes fine. `neuralmd.reconstruction` does it with files of any size."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from neuralmd import build
 from neuralmd.config import Experiment, dump, flatten
+from neuralmd.config import load as read
+from neuralmd.config.differences import differences, listed
 from neuralmd.config.files import parse
 from neuralmd.data.seen import Seen
 from neuralmd.data.trajectory import VelocitySource
@@ -36,6 +38,9 @@ _REFIT = (
     "tracking.",
 )
 """What the settings begin with that play no part in the training of a field by derivatives."""
+
+_BUDGET = "training.max_"
+_OF_NO_CONSEQUENCE = ("run.", "device", "tracking.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,32 +182,53 @@ def refit(run: Path | str, overrides: Sequence[str], *, overwrite: bool = False)
 
 def _require_same_field(trained: Experiment, wanted: Experiment, path: Path) -> None:
     """Everything that shaped the weights must be as it was."""
-    before, after = flatten(trained), flatten(wanted)
-    changed = sorted(
-        key for key in before.keys() | after.keys() if before.get(key) != after.get(key) and not key.startswith(_REFIT)
-    )
-    if changed:
+    if changed := differences(trained, wanted, _REFIT):
         free = ", ".join(one.rstrip(".") for one in _REFIT)
         raise ConfigError(
-            f"{path}: only {free} can differ when the correction is fitted again, but {', '.join(changed)} came; train "
+            f"{path}: only {free} can differ when the correction is fitted again, but {listed(changed)} came; train "
             "a run of its own with that"
         )
 
 
 def is_trained(config: Experiment) -> bool:
-    """Whether the experiment's run has been trained to its end."""
-    return (config.run.folder / SUMMARY_FILE).is_file()
+    """Whether the training of the experiment's run has ended, with no smaller a budget.
 
-
-def has_trained(folder: Path, minutes: float) -> bool:
-    """Whether the training in a run's folder has ended, with no smaller a budget [min]."""
+    Nothing else is compared: see `require_alike`.
+    """
+    folder = config.run.folder
     if not ((folder / SUMMARY_FILE).is_file() and (folder / MODEL).is_file()):
         return False
     try:
-        spent = parse((folder / CONFIG).read_text(encoding="utf-8"), folder / CONFIG).training.max_minutes
-    except (ConfigError, OSError):
+        spent = read(folder / CONFIG).training
+    except ConfigError:
         return False
-    return spent is None or spent >= minutes
+    wanted = config.training
+    budgets = ((spent.max_minutes, wanted.max_minutes), (spent.max_steps, wanted.max_steps))
+    return all(had is None or (asked is not None and had >= asked) for had, asked in budgets)
+
+
+def require_alike(config: Experiment, advice: str, *, any_budget: bool = False) -> None:
+    """Refuse to take a training up, or for done, that is in the experiment's folder and was of another experiment.
+
+    The model, the data, the training and the seed must be the same; the run, the device and the tracking may differ.
+
+    Args:
+        config: What is wanted.
+        advice: What to do if it is another one, beside putting the settings back.
+        any_budget: Whether the budget may differ, too.
+
+    Raises:
+        ConfigError: If it is another one.
+    """
+    path = config.run.folder / CONFIG
+    if not path.is_file():
+        return
+    free = (*_OF_NO_CONSEQUENCE, *((_BUDGET,) if any_budget else ()))
+    if changed := differences(read(path), config, free):
+        raise ConfigError(
+            f"{path.parent}: holds a training with other settings than are wanted now: {listed(changed)}; put them "
+            f"back, {advice}"
+        )
 
 
 def experiment_of(folder: Path) -> Experiment:
@@ -254,12 +280,5 @@ def _require_same_experiment(config: Experiment, folder: Path) -> None:
     """Everything but the budget, the device and the tracking must be as the run was started."""
     if not (folder / LAST).is_file():
         raise CheckpointError(f"{folder / LAST}: no checkpoint to resume from; start the run without --resume")
-    started = flatten(parse((folder / CONFIG).read_text(encoding="utf-8"), folder / CONFIG))
-    free = ("training.max_", "device", "tracking.")
-    changed = [
-        f"{key} ({started.get(key)} -> {value})"
-        for key, value in flatten(config).items()
-        if started.get(key) != value and not key.startswith(free)
-    ]
-    if changed:
-        raise ConfigError(f"{folder}: the run was started with other settings: {', '.join(changed)}; put them back")
+    if changed := differences(read(folder / CONFIG), config, (_BUDGET, "device", "tracking.")):
+        raise ConfigError(f"{folder}: the run was started with other settings: {listed(changed)}; put them back")

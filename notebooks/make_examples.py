@@ -30,13 +30,14 @@ def main() -> None:
     parser.add_argument("--neural-ode", type=Path, required=True, help="folder of a run")
     parser.add_argument("--lstm", type=Path, required=True, help="folder of a run")
     parser.add_argument("--comparison", type=Path, required=True, help="folder that `neuralmd compare` wrote")
-    parser.add_argument("--sweep", type=Path, required=True, help="folder of a sweep, with its report")
+    parser.add_argument("--sweep", type=Path, help="folder of a sweep, with its report; without, the one there stays")
     given = parser.parse_args()
     write_frames(given.data, given.neural_ode, example("benzene"))
     shutil.copy(given.neural_ode / MODEL, example("neural-ode"))
     write_half(given.lstm / MODEL, example("lstm"))
     write_comparison(given.comparison, {"neural ODE": given.neural_ode, "LSTM": given.lstm}, example("comparison"))
-    write_sweep(given.sweep, example("sweep"))
+    if given.sweep is not None:
+        write_sweep(given.sweep, example("sweep"))
     for path in sorted(example("benzene").parent.rglob("*.*")):
         if path.suffix != ".py" and path.is_file():
             print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")

@@ -54,8 +54,8 @@ def reconstruct(
 ) -> None:
     """Fill the gaps of a coarse trajectory with the model of a run; under torchrun, several processes share them."""
     from neuralmd.progress import progress
-    from neuralmd.reconstruct import Fallback, Plan, Wishes
-    from neuralmd.reconstruct import reconstruct as fill
+    from neuralmd.reconstruction import Fallback, Plan, Wishes
+    from neuralmd.reconstruction import reconstruct as fill
     from neuralmd.runs import load_run
     from neuralmd.workers import connected
 

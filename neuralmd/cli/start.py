@@ -20,7 +20,9 @@ def demo(
     from neuralmd.cli.application import carry_out
     from neuralmd.demo import Demo
 
-    for words in Demo(folder, minutes, steps).commands():
+    demonstration = Demo(folder, minutes, steps)
+    demonstration.check()
+    for words in demonstration.commands():
         typer.echo(f"$ neuralmd {shlex.join(words)}")
         try:
             carry_out(words)

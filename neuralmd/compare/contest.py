@@ -8,8 +8,10 @@ from pathlib import Path
 
 from neuralmd.config import Experiment, load
 from neuralmd.errors import ConfigError
-from neuralmd.runs import experiment_of, is_trained, train
+from neuralmd.runs import experiment_of, is_trained, require_alike, train
 from neuralmd.training.loop import LAST
+
+_ADVICE = "give another run.name, or run.root=FOLDER for all of them, or delete that folder"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def enter(
         overrides: Settings, `a.b=value`, in place of those of every configuration.
 
     Raises:
-        ConfigError: If nothing or something twice is entered, or the data differ.
+        ConfigError: If nothing or something twice is entered, the data differ, or a run of that name has been trained
+            with other settings.
         CheckpointError: If a run has no model.
     """
     if not entries:
@@ -101,7 +104,11 @@ def enter(
                 f"{entry.path}: data.{different[0]} is {_data(experiment)[different[0]]}, but {first_path} has "
                 f"{first[different[0]]}; a comparison is fair on the same data and the same split only"
             )
-    return tuple(contestant for contestant, _ in entered)
+    contestants = tuple(contestant for contestant, _ in entered)
+    for member in (member for contestant in contestants for member in contestant.members):
+        if member.experiment is not None:
+            require_alike(member.experiment, _ADVICE)
+    return contestants
 
 
 def train_member(member: Member, advance: Callable[[int], None] | None = None) -> None:

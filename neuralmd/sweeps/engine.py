@@ -20,6 +20,7 @@ from neuralmd.sweeps.plan import Plan, trial_name
 from neuralmd.sweeps.queue import Queue
 from neuralmd.sweeps.records import Record
 from neuralmd.sweeps.space import Sweep
+from neuralmd.sweeps.trials import require_alike_trials
 
 _LOOK = 1.0  # s
 _FAREWELL = 60.0  # s
@@ -61,7 +62,8 @@ def run(sweep: Sweep, settings: Settings, advance: Callable[[int], None]) -> lis
         The trials that are done.
 
     Raises:
-        ConfigError: If it is there already and not to be resumed, or another sweep is, or nothing limits it.
+        ConfigError: If it is there already and not to be resumed, or another sweep is, or nothing limits it, or its
+            configurations were changed since.
         NeuralMDError: If its workers keep dying, or every trial failed.
         KeyboardInterrupt: After Ctrl-C; the trials at hand go on with `resume`.
     """
@@ -72,6 +74,7 @@ def run(sweep: Sweep, settings: Settings, advance: Callable[[int], None]) -> lis
             f"{folder}: a sweep is there already; --resume goes on with it, --output names another folder"
         )
     records.keep(folder, sweep)
+    require_alike_trials(sweep, folder)
     storage = settings.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
     until = None if settings.max_minutes is None else time.time() + 60.0 * settings.max_minutes
     plan = Plan(str(folder), storage, places, settings.workers, settings.heartbeat, until)

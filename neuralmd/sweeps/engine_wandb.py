@@ -13,6 +13,7 @@ from neuralmd.errors import ConfigError, NeuralMDError
 from neuralmd.sweeps import records
 from neuralmd.sweeps.legality import configs_of
 from neuralmd.sweeps.space import ARGUMENTS, Sweep
+from neuralmd.sweeps.trials import require_alike_trials
 from neuralmd.training.wandb_run import has_login, resolve_mode
 
 Engine = Literal["auto", "wandb", "optuna"]
@@ -76,13 +77,14 @@ def run(sweep: Sweep, settings: Agents) -> str:
         ENTITY/PROJECT/ID, or PROJECT/ID, by which agents on other machines join: `wandb agent ENTITY/PROJECT/ID`.
 
     Raises:
-        ConfigError: If it is there already and not to be resumed.
+        ConfigError: If it is there already and not to be resumed, or its configurations were changed since.
         NeuralMDError: If the server refuses it, or an agent fails.
     """
     kept = settings.folder / _ID_FILE
     if kept.is_file() and not settings.resume:
         raise ConfigError(f"{settings.folder}: a sweep is there already; --resume goes on with it")
     records.keep(settings.folder, sweep)
+    require_alike_trials(sweep, settings.folder)
     if not kept.is_file():
         kept.write_text(_create(sweep, settings.folder) + "\n", encoding="utf-8")
     path = kept.read_text(encoding="utf-8").strip()

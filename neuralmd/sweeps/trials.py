@@ -8,13 +8,15 @@ from pathlib import Path
 
 from neuralmd.config import Experiment
 from neuralmd.errors import NeuralMDError
-from neuralmd.runs import is_trained, train
+from neuralmd.runs import is_trained, require_alike, train
+from neuralmd.sweeps import records
 from neuralmd.sweeps.distributions import Value
 from neuralmd.sweeps.legality import experiment_of
-from neuralmd.sweeps.records import final_value
 from neuralmd.sweeps.space import Sweep
 from neuralmd.training.loop import LAST
 from neuralmd.training.tracking import Observe
+
+_ADVICE = "or begin a sweep of its own with --output"
 
 
 def trial_experiment(sweep: Sweep, folder: Path, name: str, values: Mapping[str, Value]) -> Experiment:
@@ -29,6 +31,18 @@ def trial_experiment(sweep: Sweep, folder: Path, name: str, values: Mapping[str,
     return drawn.model_copy(update={"run": run, "tracking": tracking})
 
 
+def require_alike_trials(sweep: Sweep, folder: Path) -> None:
+    """Refuse to go on with a sweep whose configurations were changed since: its trials could not be ranked together.
+
+    Raises:
+        ConfigError: If a trial in the folder, one that did not fail, was trained with other settings than its values
+            and the configurations stand for now.
+    """
+    for record in records.read(folder):
+        if record.state != "failed":
+            require_alike(trial_experiment(sweep, folder, record.name, record.values), _ADVICE)
+
+
 def run_trial(experiment: Experiment, metric: str, observe: Observe) -> float:
     """Train a trial, go on with it where it was left, or take its value from where it is done already.
 
@@ -39,13 +53,15 @@ def run_trial(experiment: Experiment, metric: str, observe: Observe) -> float:
 
     Raises:
         Stop: If the observer wants no more.
+        ConfigError: If the trial's folder holds a training with other settings.
         NeuralMDError: If the training fails, or gives the metric no finite value.
     """
     folder = experiment.run.folder
+    require_alike(experiment, _ADVICE)
     if not is_trained(experiment):
         resume = (folder / LAST).is_file()
         train(experiment, resume=resume, overwrite=not resume, observe=observe)
-    value = final_value(folder, metric)
+    value = records.final_value(folder, metric)
     if value is None or not math.isfinite(value):
         raise NeuralMDError(f"{folder}: the run gave {metric} no finite value")
     return value

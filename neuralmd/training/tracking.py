@@ -30,7 +30,8 @@ class Stop(Exception):  # noqa: N818 - no error: what was wanted is known
 class Tracker:
     """Takes the metrics of a run down while it trains.
 
-    The lines are there as soon as `log` returns, so that a kill loses none but the last.
+    The lines are there as soon as `log` returns, so that a kill loses none but the last. The summary is there from the
+    end of the run on, and not while one is going on that had ended before.
 
     Args:
         folder: The run's folder.
@@ -51,6 +52,7 @@ class Tracker:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._summary = folder / SUMMARY_FILE
+        self._summary.unlink(missing_ok=True)
         self._observe = observe
         metrics = folder / METRICS_FILE
         _replace(metrics, "" if resume_step is None else _lines_up_to(resume_step, metrics))

@@ -138,7 +138,7 @@ def arguments() -> argparse.Namespace:
 
 def main_() -> int:
     """Carry it out; the exit code."""
-    from neuralmd.reconstruct import job
+    from neuralmd.reconstruction import job
 
     asked = arguments()
     dice, seen = random.Random(asked.seed), Tally()  # noqa: S311 - no secret

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import neuralmd.fitting
-import neuralmd.reconstruct.plan
+import neuralmd.reconstruction.plan
 import neuralmd.report.evaluation  # noqa: F401 - the same
 from neuralmd.cli import main
 from neuralmd.data.formats import read, write

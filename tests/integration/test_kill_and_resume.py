@@ -29,7 +29,7 @@ from neuralmd.interpolators.orientation import LabFrame
 from neuralmd.interpolators.recurrent import BidirectionalRNN, Rollout
 from neuralmd.interpolators.recurrent_cells import Architecture, Cell
 from neuralmd.interpolators.splines import CubicHermite, NaturalCubicSpline
-from neuralmd.reconstruct import Reconstruction, reconstruct
+from neuralmd.reconstruction import Reconstruction, reconstruct
 from neuralmd.system import System
 
 KILLS = int(os.environ.get("NEURALMD_KILLS", "6"))

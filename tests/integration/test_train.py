@@ -100,6 +100,8 @@ def test_a_run_is_not_overwritten_unasked(workplace: Path, neuralmd) -> None:
     assert "--overwrite" in told
     told = neuralmd("train", "water.yaml", *quick, "model.field.channels=4", "--resume", code=2).stderr
     assert "model.field.channels (8 -> 4)" in told
+    told = neuralmd("train", "water.yaml", *quick, "model.correction={strides: [10]}", "--resume", code=2).stderr
+    assert "model.correction.strides.0 (none -> 10)" in told
     assert (workplace / "runs" / "water" / "model.pt").read_bytes() == before
     neuralmd("train", "water.yaml", *quick, "seed=1", "--overwrite")
     assert (workplace / "runs" / "water" / "model.pt").read_bytes() != before

@@ -25,7 +25,7 @@ from neuralmd.interpolators.error_bars import ErrorBars
 from neuralmd.interpolators.shooting import Dynamics
 from neuralmd.interpolators.splines import CubicHermite, NaturalCubicSpline
 from neuralmd.ode.solvers import VelocityVerlet
-from neuralmd.reconstruct import Fallback, Rebuilt, Reconstruction, reconstruct
+from neuralmd.reconstruction import Fallback, Rebuilt, Reconstruction, reconstruct
 
 FIRST, LAST = 3500, 4501
 GAPS = (LAST - FIRST) // STRIDE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from conftest import environment
 from wandb.proto import wandb_internal_pb2 as protocol
+from wandb_server import KEY, serving
 
 import neuralmd
 from neuralmd.config import flatten, load
@@ -155,6 +157,30 @@ def test_the_model_is_an_artifact_where_it_is_asked_for(tracked: Path) -> None:
     (entry,) = model.manifest.contents
     assert entry.path == "model.pt"
     assert entry.size == (tracked / "model.pt").stat().st_size
+
+
+def test_wandb_sync_sends_an_offline_run_whole(tracked: Path, tmp_path: Path) -> None:
+    (folder,) = tracked.glob("wandb/offline-run-*")
+    copy = shutil.copytree(folder, tmp_path / folder.name)  # it is marked as sent afterwards
+    with serving() as received:
+        login = {"WANDB_BASE_URL": received.address, "WANDB_API_KEY": KEY, "HOME": str(tmp_path)}
+        clean = {name: value for name, value in environment().items() if not name.startswith("WANDB_")}
+        sync = [sys.executable, "-m", "wandb", "sync", "--yes", str(copy)]
+        done = subprocess.run(sync, env=clean | login, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    (identity,) = received.runs
+    assert identity == (tracked / "wandb-id").read_text().strip()
+    assert received.runs[identity]["project"] == "neuralmd"
+    assert received.runs[identity]["groupName"] == "mine"
+    config = {name: one["value"] for name, one in json.loads(received.runs[identity]["config"]).items()}
+    settings = flatten(load(tracked / "config.yaml"))
+    assert {name: config[name] for name in settings} == settings
+    sent = [{key: value for key, value in line.items() if key[0] != "_"} for line in received.history[identity]]
+    assert sent == [json.loads(line) for line in (tracked / "metrics.jsonl").read_text().splitlines()]
+    told = json.loads((tracked / "summary.json").read_text())
+    assert {name: received.summary[identity][name] for name in told} == told
+    assert "config.yaml" in received.files
+    assert received.artifacts == ["water"]
 
 
 def test_an_evaluation_is_a_run_beside_with_figures_and_table(tracked: Path) -> None:

@@ -24,6 +24,14 @@ def test_every_name_is_there_and_no_module_hides_it(name: str) -> None:
     assert not isinstance(value, type(sys))
 
 
+def test_the_names_are_all_that_is_listed() -> None:
+    assert dir(nmd) == sorted(nmd.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'reconstruct'; did you mean 'rebuild'"):
+        _ = nmd.reconstruct
+    with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
+        _ = nmd.nothing
+
+
 def test_examples_are_there_and_small() -> None:
     sizes = {name: nmd.example(name) for name in FILES}
     assert all(path.exists() for path in sizes.values())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from neuralmd.cli import main
-from neuralmd.config import load
+from neuralmd.config import dump, load
 from neuralmd.config.shipped import copy, shipped, summary_of, text_of
+from neuralmd.data.formats import read, write
 from neuralmd.demo import Demo
-from neuralmd.errors import ConfigError
+from neuralmd.errors import ConfigError, DataError
+from neuralmd.examples import example
 
 
 def names(demo: Demo) -> list[str]:
@@ -49,6 +52,26 @@ def test_one_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert "train" in names(Demo(tmp_path, minutes=3.0))
     (run / "config.yaml").write_text("damaged")
     assert "train" in names(demo)
+
+
+def test_what_another_one_left_is_refused(tmp_path: Path) -> None:
+    demo, run = Demo(tmp_path, steps=40), tmp_path / "runs" / "demo"
+    demo.check()
+    (tmp_path / "data").mkdir()
+    write(read(example("benzene")).slice(0, 40), tmp_path / "data" / "demo.h5")
+    demo.check()
+    with pytest.raises(DataError, match=r"has 40 steps, but 14000 are wanted: take --steps 40, another --folder"):
+        Demo(tmp_path).check()
+    train = next(words for words in demo.commands() if words[0] == "train")
+    copy("demo", tmp_path / "configs" / "demo.yaml")
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text(dump(load(tmp_path / "configs" / "demo.yaml", train[2:-1])))
+    demo.check()
+    replace(demo, minutes=9.0).check()
+    config = tmp_path / "configs" / "demo.yaml"
+    config.write_text(config.read_text().replace("channels: ", "channels: 1", 1))
+    with pytest.raises(ConfigError, match=r"model\.field\.channels .*take another --folder, or delete that folder"):
+        demo.check()
 
 
 def test_a_short_one_equilibrates_briefly(tmp_path: Path) -> None:

@@ -64,6 +64,29 @@ def test_what_is_done_is_not_done_again(way: FitAndReconstruct, tmp_path: Path) 
     assert list(way.commands())[-1][-1] == "--resume"
 
 
+def test_a_training_with_other_settings_is_refused_or_replaced(way: FitAndReconstruct) -> None:
+    trained(way)
+    wide = replace(way, overrides=["model.field.channels=7"])
+    with pytest.raises(ConfigError, match=r"model\.field\.channels \(\d+ -> 7\); put them back, give another name"):
+        wide.check()
+    with pytest.raises(ConfigError, match=r"data\.stride \(12 -> 6\)"):
+        replace(way, match=replace(MATCH, stride=6)).check()
+    train, _, reconstruct = replace(wide, overwrite=True).commands()
+    assert train[-1] == reconstruct[-1] == "--overwrite"
+    for same in (way, replace(way, overwrite=True), replace(way, overrides=["device=cpu", "tracking.project=mine"])):
+        same.check()
+        assert [words[0] for words in same.commands()] == ["evaluate", "reconstruct"]
+
+
+def test_more_steps_than_were_trained_are_trained(way: FitAndReconstruct) -> None:
+    short = replace(way, overrides=["training.max_steps=100"])
+    trained(short)
+    assert [words[0] for words in short.commands()] == ["evaluate", "reconstruct"]
+    for longer in (replace(way, overrides=["training.max_steps=200"]), way):
+        longer.check()
+        assert next(longer.commands())[-1] == "--resume"
+
+
 def test_what_the_user_says_reaches_both_commands(way: FitAndReconstruct) -> None:
     of_fine = Declared(0.5, length_unit=LengthUnit("nm"), drop_cell=True)
     of_coarse = Declared(6.0, Path("atoms.pdb"), LengthUnit("bohr"), drop_cell=True)
@@ -83,6 +106,8 @@ def test_what_the_user_says_reaches_both_commands(way: FitAndReconstruct) -> Non
 def test_refusals(way: FitAndReconstruct) -> None:
     with pytest.raises(ConfigError, match=r"data\.stride follows from the files"):
         replace(way, overrides=["data.stride=5"]).check()
+    with pytest.raises(ConfigError, match="chanels"):
+        replace(way, overrides=["model.field.chanels=5"], overwrite=True).check()
     with pytest.raises(DataError, match="is one of the files"):
         replace(way, output=way.coarse, overwrite=True).check()
     way.output.touch()

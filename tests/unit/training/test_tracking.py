@@ -57,6 +57,15 @@ def test_a_new_run_starts_a_new_file(tmp_path: Path) -> None:
     assert [line["step"] for line in lines(tmp_path)] == [0]
 
 
+def test_a_run_that_goes_on_has_no_summary_until_it_ends_again(tmp_path: Path) -> None:
+    with Tracker(tmp_path, {}, NOWHERE) as tracker:
+        tracker.summarise({"best": 1.0})
+    with Tracker(tmp_path, {}, NOWHERE, resume_step=0) as tracker:
+        assert not (tmp_path / SUMMARY_FILE).exists(), "a kill from here on must not leave it for a finished one"
+        tracker.summarise({"best": 0.5})
+    assert json.loads((tmp_path / SUMMARY_FILE).read_text()) == {"best": 0.5}
+
+
 def test_resuming_drops_later_and_torn_lines(tmp_path: Path) -> None:
     track(tmp_path, range(6))
     with (tmp_path / METRICS_FILE).open("a") as file:

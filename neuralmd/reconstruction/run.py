@@ -11,8 +11,8 @@ from neuralmd.data.frame_blocks import FrameBlocks
 from neuralmd.data.work_folder import WorkFolder
 from neuralmd.errors import DataError
 from neuralmd.interpolators.doubts import Doubts
-from neuralmd.reconstruct.job import Job
-from neuralmd.reconstruct.request import Reconstruction
+from neuralmd.reconstruction.job import Job
+from neuralmd.reconstruction.request import Reconstruction
 from neuralmd.training.checkpoint import require_same_atoms
 from neuralmd.workers import ALONE, Workers
 

@@ -13,7 +13,7 @@ from neuralmd.data.trust import TRUST_FIELDS
 from neuralmd.evaluation.inferred import dynamics_if_any
 from neuralmd.evaluation.methods import directions, named, splines
 from neuralmd.interpolators.coarse import about_velocities
-from neuralmd.reconstruct.request import Fallback, Reconstruction
+from neuralmd.reconstruction.request import Fallback, Reconstruction
 from neuralmd.runs import TrainedRun
 from neuralmd.training.checkpoint import require_same_atoms
 

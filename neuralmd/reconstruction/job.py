@@ -24,7 +24,7 @@ from neuralmd.interpolators.doubts import Doubts
 from neuralmd.interpolators.shooting import MARGIN
 from neuralmd.interpolators.splines import CubicHermite, NaturalCubicSpline
 from neuralmd.interpolators.watching import Watch, fill_watched
-from neuralmd.reconstruct.request import Fallback, Reconstruction
+from neuralmd.reconstruction.request import Fallback, Reconstruction
 
 _GAPS_AT_ONCE = 64
 _TIMES_MORE_ON_A_GPU = 16

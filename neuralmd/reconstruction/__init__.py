@@ -5,8 +5,8 @@ the end. A kill at any point loses one block at most, and a resumed run ends wit
 """
 
 from neuralmd.data.gaps import Gaps, gaps_of
-from neuralmd.reconstruct.plan import Plan, Wishes
-from neuralmd.reconstruct.request import Fallback, Reconstruction
-from neuralmd.reconstruct.run import Rebuilt, reconstruct
+from neuralmd.reconstruction.plan import Plan, Wishes
+from neuralmd.reconstruction.request import Fallback, Reconstruction
+from neuralmd.reconstruction.run import Rebuilt, reconstruct
 
 __all__ = ["Fallback", "Gaps", "Plan", "Rebuilt", "Reconstruction", "Wishes", "gaps_of", "reconstruct"]
