@@ -127,15 +127,27 @@ def test_a_full_disk_under_stdout_is_one_line() -> None:
     assert done.stderr.splitlines() == ["error: No space left on device"]
 
 
+# A shell starts what runs in its background with Ctrl-C ignored, and so would be what this process starts.
+LISTENING = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from neuralmd.cli import main
+main(sys.argv[1:])
+"""
+
+
 def test_ctrl_c_is_one_line_and_130(folder: Path) -> None:
-    words = [sys.executable, "-m", "neuralmd", "simulate", "H2O", "water.h5", "--steps", "1000000"]
+    words = [sys.executable, "-c", LISTENING, "simulate", "H2O", "water.h5", "--steps", "1000000"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=folder)
     blocks = folder / "water.h5.blocks"
     deadline = time.monotonic() + 60
-    while not blocks.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        while not blocks.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     lines = errors.splitlines()
     assert len(lines) == 1
