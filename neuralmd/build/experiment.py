@@ -67,6 +67,7 @@ def loop(config: Experiment, folder: Path, processes: Processes | None = None) -
     if next(model.parameters(), None) is None:
         return Untrained(model, validate, identity, folder, _Polish(data))
     training = config.training
+    polish = _Polish(data) if _Polish.has_work(model) else None
     return Loop(
         model=model,
         stages=tuple(_stage(stage, model, data, config.data.stride) for stage in training.stages),
@@ -74,7 +75,7 @@ def loop(config: Experiment, folder: Path, processes: Processes | None = None) -
             training.max_steps,
             training.max_minutes,
             _CLOCKS[training.clock],
-            training.polish_share if _Polish.has_work(model) else 0.0,
+            training.polish_share if polish is not None else 0.0,
         ),
         settings=LoopSettings(
             ema_decay=training.ema_decay,
@@ -88,7 +89,7 @@ def loop(config: Experiment, folder: Path, processes: Processes | None = None) -
         identity=identity,
         folder=folder,
         processes=processes or Processes.alone(data.frames.positions.device),
-        polish=_Polish(data),
+        polish=polish,
     )
 
 
