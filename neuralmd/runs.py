@@ -116,7 +116,7 @@ def train(
     with tracker:
         reached = loop.fit(tracker, advance)
         tracker.summarise(
-            {"validation/best_mae_A": reached.best, "train/steps": reached.step, "train/minutes": reached.seconds / 60}
+            {"validation/best_mae_A": reached.error, "train/steps": reached.step, "train/minutes": reached.seconds / 60}
         )
         if tracking.model_artifact:
             tracker.keep_model(folder / MODEL, config.run.name)
@@ -175,7 +175,7 @@ def refit(run: Path | str, overrides: Sequence[str], *, overwrite: bool = False)
     with _begin(config, None, None) as tracker:
         reached = fit.fit(tracker)
         tracker.summarise(
-            {"validation/best_mae_A": reached.best, "train/steps": reached.step, "train/minutes": reached.seconds / 60}
+            {"validation/best_mae_A": reached.error, "train/steps": reached.step, "train/minutes": reached.seconds / 60}
         )
     return config, reached
 

@@ -10,6 +10,7 @@ import torch
 from neuralmd.fields.base import Field
 from neuralmd.fields.conservative import ConservativeField
 from neuralmd.fields.dense import DenseSettings
+from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
 from neuralmd.fields.hamiltonian import HamiltonianField
@@ -53,6 +54,13 @@ def friction(dtype: torch.dtype = torch.float64, sign: Literal["positive", "any"
     return field
 
 
+def ensemble(dtype: torch.dtype = torch.float64) -> EnsembleField:
+    torch.manual_seed(0)
+    field = EnsembleField([EquivariantField(HYDROGENS, channels=4, l_max=1, layers=1) for _ in range(2)])
+    ready(field, dtype)
+    return field
+
+
 def mlp(dtype: torch.dtype = torch.float64, inputs: Literal["phase_space", "positions"] = "phase_space") -> Field:
     torch.manual_seed(0)
     return ready(MLPField(HYDROGENS, DENSE, inputs), dtype)
@@ -73,6 +81,7 @@ LEARNED: dict[str, Callable[[torch.dtype], Field]] = {
     "conservative": conservative,
     "velocity dependent": velocity_dependent,
     "with friction": friction,
+    "ensemble": ensemble,
     "MLP": mlp,
     "Hamiltonian": hamiltonian,
 }

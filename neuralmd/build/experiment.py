@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from neuralmd.data.derivatives import Difference, difference_samples, force_samp
 from neuralmd.data.windows import DerivativeSamples, derivative_samples
 from neuralmd.errors import ConfigError
 from neuralmd.evaluation.metrics import hidden_frame_errors
+from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.statistics import MotionStatistics
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blend_fit import fit_blend
@@ -30,6 +31,7 @@ from neuralmd.training.checkpoint import load_weights, pack_system
 from neuralmd.training.loop import Loop, LoopSettings, Progress
 from neuralmd.training.objectives import (
     DerivativeMatching,
+    Objective,
     TrajectoryMatching,
     TrajectorySettings,
     keep_all,
@@ -37,6 +39,7 @@ from neuralmd.training.objectives import (
 )
 from neuralmd.training.processes import Processes
 from neuralmd.training.schedule import Budget, Stage
+from neuralmd.training.separately import Separately
 from neuralmd.training.untrained import Untrained
 
 _AUGMENTATIONS = {"none": unchanged, "rotations": randomly_rotated}
@@ -64,6 +67,7 @@ def loop(config: Experiment, folder: Path, processes: Processes | None = None) -
     if next(model.parameters(), None) is None:
         return Untrained(model, validate, identity, folder, _Polish(data))
     training = config.training
+    polish = _Polish(data) if _Polish.has_work(model) else None
     return Loop(
         model=model,
         stages=tuple(_stage(stage, model, data, config.data.stride) for stage in training.stages),
@@ -71,7 +75,7 @@ def loop(config: Experiment, folder: Path, processes: Processes | None = None) -
             training.max_steps,
             training.max_minutes,
             _CLOCKS[training.clock],
-            training.polish_share if _Polish.has_work(model) else 0.0,
+            training.polish_share if polish is not None else 0.0,
         ),
         settings=LoopSettings(
             ema_decay=training.ema_decay,
@@ -85,7 +89,7 @@ def loop(config: Experiment, folder: Path, processes: Processes | None = None) -
         identity=identity,
         folder=folder,
         processes=processes or Processes.alone(data.frames.positions.device),
-        polish=_Polish(data),
+        polish=polish,
     )
 
 
@@ -191,12 +195,25 @@ def _samples(config: DerivativeStage, data: Dataset) -> DerivativeSamples:
 
 
 def _stage(config: StageConfig, model: Trainable, data: Dataset, stride: int) -> Stage:
+    objective = _separately(model, lambda one: _objective(config, one, data, stride))
+    return Stage(objective.to(data.frames.positions.device), config.share, config.learning_rate, config.warmup)
+
+
+def _separately(model: Trainable, objective: Callable[[Trainable], Objective[Any]]) -> Objective[Any]:
+    """The objective of a model; where its field is an ensemble, that of each member by itself."""
+    if not isinstance(model, BidirectionalODE) or not isinstance(model.field, EnsembleField):
+        return objective(model)
+    alone = [BidirectionalODE(member, model.solver, model.blend) for member in model.field.members]
+    return Separately([objective(one) for one in alone])
+
+
+def _objective(config: StageConfig, model: Trainable, data: Dataset, stride: int) -> Objective[Any]:
     match config:
         case DerivativeStage():
             if not isinstance(model, BidirectionalODE):
                 raise ConfigError("a derivative stage fits a field, but a recurrent network has none")
             projected = config.projection == "thermostat" and config.target == "differences"
-            objective = DerivativeMatching(
+            return DerivativeMatching(
                 model.field,
                 _samples(config, data),
                 data.frames.system,
@@ -208,7 +225,6 @@ def _stage(config: StageConfig, model: Trainable, data: Dataset, stride: int) ->
                 raise ConfigError("augmentation rotations turns atoms but not their periodic cell: take none")
             augmentation = _AUGMENTATIONS[config.augmentation]
             settings = TrajectorySettings(config.batch_size, config.first_stride, config.velocity_weight, augmentation)
-            objective = TrajectoryMatching(model, data.frames, data.split.train, stride, settings)
+            return TrajectoryMatching(model, data.frames, data.split.train, stride, settings)
         case _:
             assert_never(config)
-    return Stage(objective.to(data.frames.positions.device), config.share, config.learning_rate, config.warmup)

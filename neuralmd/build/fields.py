@@ -7,6 +7,7 @@ from typing import assert_never
 from neuralmd.config import (
     CalculatorFieldConfig,
     ConservativeFieldConfig,
+    EnsembleFieldConfig,
     EquivariantFieldConfig,
     FieldConfig,
     FrictionFieldConfig,
@@ -17,6 +18,7 @@ from neuralmd.config import (
 from neuralmd.fields.base import Field
 from neuralmd.fields.conservative import ConservativeField
 from neuralmd.fields.dense import DenseSettings
+from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
 from neuralmd.fields.hamiltonian import HamiltonianField
@@ -37,6 +39,8 @@ def field(config: FieldConfig, system: System) -> Field:
             return _equivariant(config, system)
         case FrictionFieldConfig():
             return FrictionField(_equivariant(config.field, system), system, config.sign)
+        case EnsembleFieldConfig():
+            return EnsembleField([_equivariant(config.field, system) for _ in range(config.members)])
         case MLPFieldConfig():
             return MLPField(system, DenseSettings(config.width, config.depth), config.inputs)
         case HamiltonianFieldConfig():

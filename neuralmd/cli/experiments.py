@@ -63,7 +63,7 @@ def train(
         reached = run(experiment, resume=resume, overwrite=overwrite, advance=advance, processes=processes)
     spent = f"{reached.step} steps in {reached.seconds / 60:.1f} min" if reached.step else "no weights to train"
     typer.echo(
-        f"{experiment.run.folder}: {spent}, validation MAE {reached.best:.3e} A at stride {experiment.data.stride}"
+        f"{experiment.run.folder}: {spent}, validation MAE {reached.error:.3e} A at stride {experiment.data.stride}"
     )
 
 

@@ -26,6 +26,6 @@ def fit_correction(
 
     experiment, reached = refit(run, overrides, overwrite=overwrite)
     typer.echo(
-        f"{experiment.run.folder}: the field of {run}, validation MAE {reached.best:.3e} A at stride "
+        f"{experiment.run.folder}: the field of {run}, validation MAE {reached.error:.3e} A at stride "
         f"{experiment.data.stride}"
     )

@@ -22,6 +22,7 @@ from neuralmd.evaluation.rebuild import gap_paths, true_trajectory
 from neuralmd.evaluation.seams import kink_of
 from neuralmd.evaluation.spectra import spectrum_difference, vibrational_spectrum
 from neuralmd.fields.base import Field
+from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.hamiltonian import HamiltonianField
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.runs import experiment_of
@@ -138,11 +139,17 @@ def _counting(method: nn.Module) -> Iterator[list[int]]:
         count[0] += len(found)  # pyright: ignore[reportArgumentType]
 
     fields = [module for module in method.children() if isinstance(module, Field)]
-    # A Hamiltonian network gives dx/dt and dv/dt at once, past its forward.
-    counted = [field.network if isinstance(field, HamiltonianField) else field for field in fields]
-    handles = [module.register_forward_hook(add) for module in counted]
+    handles = [module.register_forward_hook(add) for field in fields for module in _evaluated(field)]
     try:
         yield count
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _evaluated(field: Field) -> list[nn.Module]:
+    """What is called once for each evaluation of a field: all members of an ensemble, which are evaluations each."""
+    if isinstance(field, EnsembleField):
+        return [module for member in field.members for module in _evaluated(member)]
+    # A Hamiltonian network gives dx/dt and dv/dt at once, past its forward.
+    return [field.network if isinstance(field, HamiltonianField) else field]

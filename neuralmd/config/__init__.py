@@ -13,6 +13,7 @@ from neuralmd.config.experiment import Data, Experiment, ModelConfig, Run, Track
 from neuralmd.config.fields import (
     CalculatorFieldConfig,
     ConservativeFieldConfig,
+    EnsembleFieldConfig,
     EquivariantFieldConfig,
     FieldConfig,
     FrictionFieldConfig,
@@ -57,6 +58,7 @@ __all__ = [
     "Data",
     "DerivativeStage",
     "Dopri5Config",
+    "EnsembleFieldConfig",
     "EquivariantFieldConfig",
     "ErrorBarsConfig",
     "Experiment",

@@ -86,6 +86,20 @@ class FrictionFieldConfig(Block):
     """`positive` for friction that only takes energy out, `any` for one that may heat as well."""
 
 
+class EnsembleFieldConfig(Block):
+    """The mean of several fields, each of which is trained by itself, on batches of its own."""
+
+    kind: Literal["ensemble"] = "ensemble"
+
+    members: int = Field(default=3, ge=2)
+    """Number of fields. A step of the training and an evaluation cost that many of one field."""
+
+    field: Annotated[EquivariantFieldConfig | ConservativeFieldConfig, Field(discriminator="kind")] = (
+        EquivariantFieldConfig()
+    )
+    """What each of them is."""
+
+
 class MLPFieldConfig(_DenseNetwork):
     """A plain network from all coordinates to all accelerations: not equivariant."""
 
@@ -122,6 +136,7 @@ _AnyField = Annotated[
     | ConservativeFieldConfig
     | VelocityDependentFieldConfig
     | FrictionFieldConfig
+    | EnsembleFieldConfig
     | MLPFieldConfig
     | HamiltonianFieldConfig
     | CalculatorFieldConfig,

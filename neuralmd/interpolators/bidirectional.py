@@ -25,7 +25,7 @@ from neuralmd.interpolators.both_ways import (
 )
 from neuralmd.interpolators.bridge import Bridged, ThermostatBridge
 from neuralmd.interpolators.correction import PROBES, MismatchCorrection, Solutions
-from neuralmd.interpolators.error_bars import ErrorBars, Spreads
+from neuralmd.interpolators.error_bars import ErrorBars, Guesses
 from neuralmd.interpolators.kicked import kicked_paths
 from neuralmd.ode.solvers import Solver
 from neuralmd.system import Curves, PhaseState, Times
@@ -120,12 +120,13 @@ class BidirectionalODE(Interpolator):
         extra = self.correction(uncorrected.for_correction, self.accelerations(uncorrected.both))
         return replace(path, positions=path.positions + extra.positions, velocities=path.velocities + extra.velocities)
 
-    def guesses(self, uncorrected: Uncorrected) -> Spreads:
-        """Squared errors of the atoms as far as the solutions tell of them [A^2]; see `ErrorBars`."""
-        both = uncorrected.both
-        if uncorrected.bridged is None or self.bridge is None:
-            return (both.backward.positions - both.forward.positions).square().mean(-1)
-        return self.bridge.variances(uncorrected.bridged, both.s * both.gap, self.blend.weight(both.s))
+    def guesses(self, uncorrected: Uncorrected) -> Guesses:
+        """Squared errors of the atoms as far as the solutions tell of them; see `ErrorBars`."""
+        both, bridge, bridged = uncorrected.both, self.bridge, uncorrected.bridged
+        if bridged is None or bridge is None:
+            return Guesses.without_levels((both.backward.positions - both.forward.positions).square().mean(-1))
+        variances = bridge.variances(bridged, both.s * both.gap, self.blend.weight(both.s))
+        return Guesses(variances, bridge.level(bridged))
 
     def accelerations(self, both: Solutions) -> tuple[Curves, Curves]:
         """dv/dt along both solutions: the solver's, or else by one more evaluation of the field at each time."""

@@ -25,6 +25,9 @@ _SAME_GAP = 1e-3
 _ROUNDING = 1e-9
 """Part of a gap that counts as no time."""
 
+_LEAST_SURPRISE = 1e-4
+"""Below it, a mode that happens to fit counts no less."""
+
 
 @dataclass(frozen=True, eq=False)
 class Bridged:
@@ -200,6 +203,16 @@ class ThermostatBridge(nn.Module):
         open_ = torch.einsum("bmj,tbjc->tbmc", found.root.float(), pushed @ basis.T).square().sum(2)
         both = own + found.surprise.float()[:, None] * open_
         return both.unflatten(2, (atoms, 3)).mean(-1).to(self.white)
+
+    def level(self, bridged: Bridged) -> Float[Tensor, " batch"]:
+        """How much larger than expected the mismatch of each gap is, as most modes tell.
+
+        L = exp(1/M sum_k log s_k)
+
+        over the M modes, with s_k of `Inferred`: the geometric mean. The arithmetic mean is that of a few modes whose
+        noise is larger than it was fitted, and says little of how far the path errs.
+        """
+        return bridged.found.surprises.clamp(min=_LEAST_SURPRISE).log().mean(1).exp().to(self.white)
 
     def mismatch(self, both: Solutions, weight: Parts) -> tuple[Rotations, Mismatch]:
         """The rotations into the axes of the modes, and the mismatch there in the middle of the gap."""

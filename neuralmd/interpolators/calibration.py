@@ -13,7 +13,7 @@ from neuralmd.interpolators.base import Path
 from neuralmd.interpolators.batches import gaps_at_once
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.correction import NormalEquations
-from neuralmd.interpolators.error_bars import Residuals
+from neuralmd.interpolators.error_bars import Guesses, Residuals
 from neuralmd.interpolators.shooting import Dynamics, infer_velocities
 
 _FITTED_WINDOWS = 1024
@@ -77,7 +77,9 @@ def calibrate_error_bars(model: BidirectionalODE, frames: Frames, part: Part) ->
             found = model.uncorrected(window.anchors, window.times, reach=1.0)
             errors.append(model.corrected(found).positions - window.hidden)
             guesses.append(model.guesses(found))
-        bars.calibrate(stride, Residuals(torch.cat(errors, 1), torch.cat(guesses, 1), len(part.starts(stride, stride))))
+        bars.calibrate(
+            stride, Residuals(torch.cat(errors, 1), Guesses.joined(guesses), len(part.starts(stride, stride)))
+        )
 
 
 @torch.no_grad()
@@ -115,7 +117,7 @@ def calibrate_inferred_error_bars(model: BidirectionalODE, frames: Frames, part:
                 guesses.append(model.guesses(found))
         if sum(one.shape[1] for one in errors) >= bars.fewest_windows:
             bars.calibrate(
-                stride, Residuals(torch.cat(errors, 1), torch.cat(guesses, 1), len(part.starts(stride, stride)))
+                stride, Residuals(torch.cat(errors, 1), Guesses.joined(guesses), len(part.starts(stride, stride)))
             )
 
 

@@ -29,31 +29,61 @@ Spreads = Float[Tensor, "time batch atoms"]
 
 
 @dataclass(frozen=True, eq=False)
+class Guesses:
+    """What a model says of its own errors, without the truth.
+
+    Attributes:
+        squares: g: guesses of the squared errors at each time [A^2].
+        levels: L: how much larger than usual all squared errors of a gap are likely to be; the same at all times.
+    """
+
+    squares: Spreads
+    levels: Float[Tensor, " batch"]
+
+    @staticmethod
+    def without_levels(squares: Spreads) -> Guesses:
+        """Guesses of a model that has no opinion of a gap as a whole."""
+        return Guesses(squares, squares.new_ones(squares.shape[1]))
+
+    @staticmethod
+    def joined(parts: Sequence[Guesses]) -> Guesses:
+        """The guesses for some gaps and for others as one."""
+        return Guesses(torch.cat([one.squares for one in parts], 1), torch.cat([one.levels for one in parts]))
+
+
+@dataclass(frozen=True, eq=False)
 class Residuals:
     """What a calibration looks at: windows whose hidden frames are known.
 
     Attributes:
         errors: x_hat - x at the hidden frames, which are evenly spaced in the gap [A].
-        guesses: Guesses of their squares at the same times, made without the truth [A^2].
+        guesses: What was guessed of them at the same times.
         apart: How many of the windows share no frame with another.
     """
 
     errors: Curves
-    guesses: Spreads
+    guesses: Guesses
     apart: int
 
 
 class ErrorBars(nn.Module):
     """Half-widths q such that |x_hat - x| <= q for a stated part of all components.
 
-    q_i(t) = Q_e(s) sigma_i(t),  sigma_i(t)^2 = alpha_e(s) + beta_e(s) g_i(t),  s = t / gap
+    q_i(t) = Q_e(s) sigma_i(t),  sigma_i(t)^2 = alpha_e(s) L + beta_e(s) g_i(t),  s = t / gap
 
     for an atom i of element e. g is a guess of the squared error that needs no truth: |x_bwd,i - x_fwd,i|^2 / 3, or
     what the bridge says (`ThermostatBridge.variances`), which looks at that disagreement more closely. alpha and beta
     are a regression of the squared error on it, and Q is the quantile of |x_hat - x| / sigma that conformal prediction
     takes, that of the part level (n + 1) / n of all scores. What is exchangeable is a window with all its atoms, so n
-    counts windows that share no frame. All are calibrated at each hidden frame on windows that were not trained on,
-    and interpolated linearly in s between them; the bar is zero at both anchors. They belong to the length of the gap.
+    counts windows that share no frame.
+
+    L is what the gap's own mismatch says of all its errors together (`ThermostatBridge.level`; 1 without a bridge).
+    From one stretch of a trajectory to the next, a field errs more or less, and with it all errors of a gap. Within the
+    calibration's stretch this hardly shows, so that the regression takes most of sigma^2 for constant; with L, that
+    constant is one of the gap's errors relative to its mismatch, and bars widen where the field does worse.
+
+    All are calibrated at each hidden frame on windows that were not trained on, and interpolated linearly in s between
+    them; the bar is zero at both anchors. They belong to the length of the gap.
 
     The coverage holds for windows that are exchangeable with the calibration's: the same molecule and conditions, and
     anchors whose velocities are known as well. Inferred velocities err more than these bars say: where they are
@@ -77,6 +107,7 @@ class ErrorBars(nn.Module):
 
     gaps: Tensor
     calibrated: Tensor
+    levelled: Tensor
     species: Tensor
 
     def __init__(self, system: System, strides: Sequence[int], timestep: float, level: float = 0.9) -> None:
@@ -88,6 +119,8 @@ class ErrorBars(nn.Module):
         self.register_buffer("species", torch.as_tensor(species), persistent=False)
         self.register_buffer("gaps", torch.tensor([k * timestep for k in strides], dtype=torch.float64))
         self.register_buffer("calibrated", torch.zeros(len(strides), dtype=torch.bool))
+        self.register_buffer("levelled", torch.ones(len(strides), dtype=torch.bool))
+        self.register_load_state_dict_pre_hook(_without_levels)
         for index, stride in enumerate(strides):
             # alpha, beta, Q for each element at all k / K; Q of whole frames is in the last row.
             self.register_buffer(f"table_{index}", torch.zeros(len(elements) + 1, 3, stride + 1))
@@ -108,29 +141,29 @@ class ErrorBars(nn.Module):
         found = torch.nonzero(close).flatten().tolist()
         return found[0] if found else None
 
-    def forward(self, gap: float, s: Times, guesses: Spreads) -> Spreads:
+    def forward(self, gap: float, s: Times, guesses: Guesses) -> Spreads:
         """The half-width q of each atom [A].
 
         Args:
             gap: Time from anchor to anchor [fs].
             s: Times as parts of the gap.
-            guesses: g at these times [A^2].
+            guesses: g at these times, and L.
 
         Raises:
             DataError: If it was not calibrated for this gap.
         """
         index = self._index(gap)
-        table = self._at(index, s.to(guesses))[:-1][self.species]
-        return table[:, 2].T[:, None] * self._sigma(table, guesses)
+        table = self._at(index, s.to(guesses.squares))[:-1][self.species]
+        return table[:, 2].T[:, None] * self._sigma(index, table, guesses)
 
-    def of_frames(self, gap: float, s: Times, guesses: Spreads) -> Float[Tensor, "time batch"]:
+    def of_frames(self, gap: float, s: Times, guesses: Guesses) -> Float[Tensor, "time batch"]:
         """The bar of whole frames: the root mean square error over all components is below it for the stated part.
 
         Arguments and errors are those of `forward`.
         """
         index = self._index(gap)
-        table = self._at(index, s.to(guesses))
-        sigma = self._sigma(table[:-1][self.species], guesses)
+        table = self._at(index, s.to(guesses.squares))
+        sigma = self._sigma(index, table[:-1][self.species], guesses)
         return table[-1, 2][:, None] * sigma.square().mean(-1).sqrt()
 
     @torch.no_grad()
@@ -151,16 +184,18 @@ class ErrorBars(nn.Module):
         table = torch.zeros_like(self._table(index))
         table[:, :, 1:-1] = self._fit(residuals).to(table)
         self._table(index).copy_(table)
-        self.calibrated[index] = True
+        self.calibrated[index], self.levelled[index] = True, True
 
     def _fit(self, residuals: Residuals) -> Float[Tensor, "rows 3 hidden"]:
-        errors, guesses = residuals.errors.double(), residuals.guesses.double()
+        errors, guesses = residuals.errors.double(), residuals.guesses.squares.double()
+        levels = residuals.guesses.levels.double()[:, None]
         level = self.level * (1.0 + 1.0 / residuals.apart)
         rows, sigma = [], torch.zeros_like(guesses)
         for element in range(int(self.species.max()) + 1):
             atoms = self.species == element
-            alpha, beta = _regress(errors[:, :, atoms].square().mean(-1), guesses[:, :, atoms])
-            sigma[:, :, atoms] = (alpha[:, None, None] + beta[:, None, None] * guesses[:, :, atoms]).sqrt()
+            squares, told = errors[:, :, atoms].square().mean(-1), guesses[:, :, atoms]
+            alpha, beta = _regress(squares / levels, told / levels)
+            sigma[:, :, atoms] = (alpha[:, None, None] * levels + beta[:, None, None] * told).sqrt()
             scores = (errors[:, :, atoms].abs() / sigma[:, :, atoms, None]).flatten(1)
             rows.append(torch.stack((alpha, beta, _quantile(scores, level))))
         whole = errors.square().mean((-1, -2)).sqrt() / sigma.square().mean(-1).sqrt()
@@ -185,9 +220,10 @@ class ErrorBars(nn.Module):
         share = place - left
         return (1.0 - share) * table[..., left.long()] + share * table[..., left.long() + 1]
 
-    @staticmethod
-    def _sigma(table: Float[Tensor, "atoms 3 time"], guesses: Spreads) -> Spreads:
-        return (table[:, 0].T[:, None] + table[:, 1].T[:, None] * guesses).sqrt()
+    def _sigma(self, index: int, table: Float[Tensor, "atoms 3 time"], guesses: Guesses) -> Spreads:
+        levels = guesses.levels if bool(self.levelled[index]) else torch.ones_like(guesses.levels)
+        alpha, beta = table[:, 0].T[:, None], table[:, 1].T[:, None]
+        return (alpha * levels[:, None] + beta * guesses.squares).sqrt()
 
 
 def _regress(
@@ -220,3 +256,8 @@ def _quantile(scores: Float[Tensor, "time n"], level: float) -> Float[Tensor, " 
     count = scores.shape[1]
     rank = min(math.ceil(count * level - _ROUNDING), count)
     return scores.kthvalue(rank, dim=1).values
+
+
+def _without_levels(bars: ErrorBars, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Let a calibration of a version that knew no L load, and hold as it did."""
+    state.setdefault(f"{prefix}levelled", torch.zeros_like(bars.levelled))

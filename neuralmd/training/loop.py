@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,10 @@ class Progress:
         step: Optimizer steps taken.
         seconds: Time spent by the budget's clock, earlier sessions included [s].
         stage: Index of the stage.
-        best: Lowest validation error so far [A].
+        best: Lowest validation error so far [A], of weights without what is fitted at the end.
         stale: Validations since then.
         skipped: Batches in a row whose loss or gradient was not finite.
+        polished: Validation error of the best weights with what was fitted at the end [A]; none before the end.
     """
 
     step: int = 0
@@ -69,10 +71,12 @@ class Progress:
     best: float = math.inf
     stale: int = 0
     skipped: int = 0
+    polished: float | None = None
 
-
-def leave(model: nn.Module) -> None:
-    """Do nothing to the model."""
+    @property
+    def error(self) -> float:
+        """Validation error of MODEL [A]."""
+        return self.best if self.polished is None else self.polished
 
 
 @dataclass(eq=False)
@@ -88,7 +92,7 @@ class Loop:
         identity: What MODEL shall say beside the weights: configuration, system.
         folder: Where the checkpoints go.
         processes: Who learns: this process, or several that share each batch and are at the same step.
-        polish: What is done to the averaged model when the budget is spent, before the last validation.
+        polish: What is fitted at the end, to the weights that validated best; none if there is nothing.
     """
 
     model: nn.Module
@@ -99,7 +103,7 @@ class Loop:
     identity: Mapping[str, object]
     folder: Path
     processes: Processes
-    polish: Callable[[nn.Module], None] = leave
+    polish: Callable[[nn.Module], None] | None = None
     at: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -149,9 +153,9 @@ class Loop:
             raise
         if tracker is None:
             return self.at
-        self.polish(self.average.module)
-        self.at.seconds = self.budget.clock() - began
         self._validate(tracker)
+        if self.polish is not None and math.isfinite(self.at.best):
+            self._finish(self.polish, tracker, began)
         self.at.seconds = self.budget.clock() - began
         self._save_last()
         return self.at
@@ -232,12 +236,23 @@ class Loop:
     def _validate(self, tracker: Tracker) -> None:
         metrics = self.validate(self.average.module)
         if metrics["validation/mae_A"] < self.at.best:
-            self.at.best, self.at.stale = metrics["validation/mae_A"], 0
+            self.at.best, self.at.stale, self.at.polished = metrics["validation/mae_A"], 0, None
             weights = {"model": self.average.module.state_dict(), "progress": asdict(self.at)}
             save({**self.identity, **weights}, self.folder / MODEL)
         else:
             self.at.stale += 1
         so_far = {"validation/best_mae_A": self.at.best, "train/minutes": self.at.seconds / 60.0}
+        tracker.log({**metrics, **so_far}, self.at.step)
+
+    def _finish(self, polish: Callable[[nn.Module], None], tracker: Tracker, began: float) -> None:
+        """Polish the weights that validated best, which need not be the last, and keep them whatever comes of it."""
+        model, path = deepcopy(self.average.module), self.folder / MODEL
+        load_weights(model, load(path)["model"], path)
+        polish(model)
+        metrics = self.validate(model)
+        self.at.polished, self.at.seconds = metrics["validation/mae_A"], self.budget.clock() - began
+        save({**self.identity, "model": model.state_dict(), "progress": asdict(self.at)}, path)
+        so_far = {"validation/best_mae_A": self.at.error, "train/minutes": self.at.seconds / 60.0}
         tracker.log({**metrics, **so_far}, self.at.step)
 
     def _save_last(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from neuralmd.training.checkpoint import load, save
-from neuralmd.training.loop import LAST, MODEL, Progress, leave
+from neuralmd.training.loop import LAST, MODEL, Progress
 from neuralmd.training.tracking import Tracker
 
 
@@ -22,7 +22,7 @@ class Untrained:
         validate: Errors of a model on the validation part; the entry `validation/mae_A` [A] goes into the summary.
         identity: What MODEL shall say beside the weights: configuration, system.
         folder: Where the checkpoints go.
-        polish: What is done to the model before that.
+        polish: What is fitted to the model before that; none if there is nothing.
         at: No step, and what validation gave.
     """
 
@@ -30,7 +30,7 @@ class Untrained:
     validate: Callable[[nn.Module], Mapping[str, float]]
     identity: Mapping[str, object]
     folder: Path
-    polish: Callable[[nn.Module], None] = leave
+    polish: Callable[[nn.Module], None] | None = None
     at: Progress = field(default_factory=Progress)
 
     def fit(self, tracker: Tracker | None, advance: Callable[[int], None] | None = None) -> Progress:
@@ -46,7 +46,8 @@ class Untrained:
         """
         if tracker is None:
             return self.at
-        self.polish(self.model)
+        if self.polish is not None:
+            self.polish(self.model)
         metrics = self.validate(self.model)
         self.at.best = metrics["validation/mae_A"]
         tracker.log({**metrics, "validation/best_mae_A": self.at.best}, self.at.step)

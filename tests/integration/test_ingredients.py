@@ -28,6 +28,19 @@ def test_a_run_with_every_one_of_them_trains_and_is_evaluated(workplace: Path, n
     assert 0.0 < told["methods"]["neural_ode"]["mae"] < told["methods"]["linear"]["mae"]
 
 
+def test_an_ensemble_learns_in_every_stage_goes_on_and_is_evaluated(workplace: Path, neuralmd) -> None:
+    settings = (
+        "run.name=ensemble",
+        "model.field={kind: ensemble, members: 2, field: {kind: equivariant, channels: 4, l_max: 1}}",
+        "training.stages=[{kind: derivative, share: 0.8}, {kind: trajectory, share: 0.2, batch_size: 2}]",
+    )
+    neuralmd("train", "water.yaml", *SHORT, *settings)
+    neuralmd("train", "water.yaml", *SHORT, *settings, "--resume")
+    neuralmd("evaluate", "runs/ensemble", "--json", "errors.json")
+    told = json.loads((workplace / "errors.json").read_text())
+    assert 0.0 < told["methods"]["neural_ode"]["mae"] < told["methods"]["linear"]["mae"]
+
+
 def test_forces_are_learned_where_the_file_has_them_and_asked_for_in_a_sentence_where_not(
     workplace: Path, neuralmd
 ) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from neuralmd.data.anchors import Anchors
 from neuralmd.fields.base import Field
 from neuralmd.fields.conservative import ConservativeField
+from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.velocity_dependent import VelocityDependentField
 from neuralmd.interpolators.bidirectional import BidirectionalODE
@@ -51,6 +52,10 @@ def conservative_field(dtype: torch.dtype, l_max: int = 2) -> ConservativeField:
     return field.to(dtype)
 
 
+def ensemble_field(dtype: torch.dtype, l_max: int = 2) -> EnsembleField:
+    return EnsembleField([equivariant_field(dtype, l_max), conservative_field(dtype, l_max)])
+
+
 def velocity_dependent_field(dtype: torch.dtype, l_max: int = 2) -> VelocityDependentField:
     torch.manual_seed(1)
     field = VelocityDependentField(System.from_atomic_numbers(ETHANOL), 8, l_max)
@@ -59,7 +64,7 @@ def velocity_dependent_field(dtype: torch.dtype, l_max: int = 2) -> VelocityDepe
     return field.to(dtype)
 
 
-@pytest.mark.parametrize("make", [equivariant_field, conservative_field, velocity_dependent_field])
+@pytest.mark.parametrize("make", [equivariant_field, conservative_field, velocity_dependent_field, ensemble_field])
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize("reflect", [False, True])
 @pytest.mark.parametrize("l_max", [1, 2, 3])

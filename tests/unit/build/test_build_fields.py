@@ -31,6 +31,7 @@ def config(tmp_path: Path) -> Path:
         ("{kind: conservative, channels: 4}", "ConservativeField"),
         ("{kind: velocity_dependent, channels: 4}", "VelocityDependentField"),
         ("{kind: friction, field: {kind: conservative, channels: 4}, sign: any}", "FrictionField"),
+        ("{kind: ensemble, members: 2, field: {kind: conservative, channels: 4}}", "EnsembleField"),
         ("{kind: mlp, width: 8, depth: 1}", "MLPField"),
         ("{kind: hamiltonian, width: 8, kinetic: exact}", "HamiltonianField"),
         ("{kind: calculator, method: gfn1-xtb}", "CalculatorField"),
@@ -61,9 +62,10 @@ def test_verlet_is_taken_where_an_option_makes_the_field_reversible(config: Path
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["model.field.kind=magic"], "model.field.kind: expected one of calculator, conservative, equivariant"),
+        (["model.field.kind=magic"], "model.field.kind: expected one of calculator, conservative, ensemble, eq"),
         (["model.field={kind: mlp, channels: 3}", RK4], "model.field.channels: unknown key; known for kind mlp"),
         (["model.field={kind: friction, field: {kind: mlp}}", RK4], "model.field.field.kind: expected one of conserv"),
+        (["model.field={kind: ensemble, members: 1}"], "model.field.members: "),
         (["model.field={kind: friction, field: {kind: equivariant, l_max: 9}}", RK4], "model.field.field.l_max: expec"),
         (["model.field={kind: calculator, method: pm6}"], "model.field.method: expected one of 'gfn2-xtb' or"),
     ],

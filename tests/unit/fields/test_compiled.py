@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from neuralmd.data.anchors import Anchors
 from neuralmd.fields.base import Field
+from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
 from neuralmd.fields.network import EquivariantNetwork
@@ -59,6 +60,10 @@ def friction() -> Field:
     return FrictionField(equivariant(), ETHANOL)
 
 
+def ensemble() -> Field:
+    return EnsembleField([equivariant(), equivariant(1)])
+
+
 def networks(field: Field) -> list[EquivariantNetwork]:
     return [each for each in field.modules() if isinstance(each, EquivariantNetwork)]
 
@@ -87,7 +92,7 @@ def difference(fast: Field, at: PhaseState) -> float:
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
-@pytest.mark.parametrize("make", [equivariant, bessel, velocity_dependent, friction])
+@pytest.mark.parametrize("make", [equivariant, bessel, velocity_dependent, friction, ensemble])
 def test_accelerations_are_those_of_torch(make: Callable[[], Field], dtype: torch.dtype) -> None:
     assert 0.0 < difference(compiled(make().to(dtype)), state(dtype=dtype)) < ROUNDING[dtype]
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from neuralmd.fields.base import Field
 from neuralmd.fields.conservative import ConservativeField
+from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
 from neuralmd.fields.network import EquivariantNetwork
@@ -49,6 +50,10 @@ def friction() -> Field:
     return FrictionField(equivariant(), ETHANOL)
 
 
+def ensemble() -> Field:
+    return EnsembleField([equivariant(), equivariant(1)])
+
+
 def tabulated(field: Field) -> Field:
     """A copy with tables, computed by torch; `test_compiled` is about machine code."""
     copy = deepcopy(field).eval().requires_grad_(requires_grad=False)
@@ -66,7 +71,7 @@ def difference(field: Field, other: Field, at: PhaseState) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-@pytest.mark.parametrize("make", [equivariant, bessel, velocity_dependent, friction])
+@pytest.mark.parametrize("make", [equivariant, bessel, velocity_dependent, friction, ensemble])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 3e-6), (torch.float64, 1e-6)])
 def test_a_table_gives_the_accelerations_of_the_field(
     make: Callable[[], Field], dtype: torch.dtype, tolerance: float

@@ -14,7 +14,7 @@ from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import CompactBlend, PowerBlend
 from neuralmd.interpolators.calibration import calibrate_error_bars, fit_correction
 from neuralmd.interpolators.correction import MismatchCorrection
-from neuralmd.interpolators.error_bars import ErrorBars
+from neuralmd.interpolators.error_bars import ErrorBars, Guesses
 from neuralmd.ode.solvers import VelocityVerlet
 
 TRAIN, VALIDATION, TEST = (Part((range(*span),)) for span in ((0, 2000), (2000, 3500), (3500, 5000)))
@@ -63,7 +63,8 @@ def test_bars_need_both_solutions_where_the_blend_reads_one(frames: Frames) -> N
     assert after.error_bars is not None
     forward, backward = model.solutions(window.anchors, window.times)
     s = window.times / window.anchors.gap
-    expected = bars(window.anchors.gap, s, (backward.positions - forward.positions).square().mean(-1))
+    guesses = Guesses.without_levels((backward.positions - forward.positions).square().mean(-1))
+    expected = bars(window.anchors.gap, s, guesses)
     torch.testing.assert_close(after.error_bars, expected)
 
 
