@@ -38,7 +38,7 @@ demo: $(INSTALLED)  ## Simulate benzene, learn its dynamics, and rebuild 19 of e
 	@$(BIN)/neuralmd demo
 
 test: $(INSTALLED)  ## Run the tests
-	@$(TEST) -n 2 -m "not gpu" --ignore=tests/benchmarks
+	@$(TEST) -n 2 --dist worksteal -m "not gpu" --ignore=tests/benchmarks
 
 check: $(INSTALLED)  ## Check format, style, types, and the direction of imports
 	@$(BIN)/ruff format --check .
