@@ -29,10 +29,8 @@ class Part:
 
     def first(self, count: int) -> Part:
         """The first frames of the part, no more than `count`."""
-        kept: list[range] = []
-        for stretch in self.ranges:
-            kept.append(stretch[:count])
-            count -= len(kept[-1])
+        before = np.cumsum([0, *map(len, self.ranges)]).tolist()
+        kept = (stretch[: max(count - start, 0)] for stretch, start in zip(self.ranges, before, strict=False))
         return Part(tuple(stretch for stretch in kept if stretch))
 
     def starts(self, stride: int, spacing: int = 1, margin: int = 0) -> Int[Tensor, " windows"]:

@@ -166,8 +166,10 @@ def smaller(words: list[str]) -> list[str]:
             strides = few.index("--strides") + 1 if "--strides" in few else None
             return few if strides is None else [*few[:strides], few[strides].split(",")[-1], *few[strides + 1 :]]
         case "demo" | "fit-and-reconstruct":
-            small = [f"model.field.{key}={value}" for key, value in SMALLER.items() if key in FIELD]
-            return [*with_options(words, {"--minutes": 0.001}), *(small if words[0] != "demo" else ())]
+            # The demonstration takes a configuration file, which is small already, and is told of the steps it has.
+            told = {"--steps": STEPS} if words[0] == "demo" else {}
+            small = [f"model.field.{key}={value}" for key, value in SMALLER.items() if key in FIELD and not told]
+            return [*with_options(words, {"--minutes": 0.001, **told}), *small]
         case "sweep":
             return with_options(words, {"--trials": 1, "--workers": 1, "--engine": "optuna"})
         case _:
