@@ -11,7 +11,7 @@ import pytest
 import torch
 from springs import STEP, STRIDE, SYSTEM, Springs, thermostatted
 
-from neuralmd import reconstruct as package
+from neuralmd import reconstruction as package
 from neuralmd.data.formats import read, write
 from neuralmd.data.seen import Seen
 from neuralmd.data.trajectory import Trajectory

@@ -78,7 +78,7 @@ def test_reconstruction_copies_anchors_and_is_close_between(run: Path, coarse: P
 
 
 def test_blocks_leave_no_trace(run: Path, coarse: Path, workplace: Path, neuralmd, monkeypatch) -> None:
-    from neuralmd import reconstruct as module
+    from neuralmd import reconstruction as module
     from neuralmd.evaluation.methods import splines
     from neuralmd.runs import load_run
 
@@ -93,7 +93,7 @@ def test_blocks_leave_no_trace(run: Path, coarse: Path, workplace: Path, neuralm
 
 
 def test_coarse_positions_alone(run: Path, coarse: Path, workplace: Path, neuralmd, monkeypatch) -> None:
-    from neuralmd import reconstruct as module
+    from neuralmd import reconstruction as module
     from neuralmd.runs import load_run
 
     known, truth = read(coarse), read(workplace / "water.h5").positions
