@@ -27,5 +27,5 @@ def test_a_trained_field_gets_a_bridge_in_a_run_of_its_own(workplace: Path, neur
     assert "run.name=NAME" in neuralmd("fit-correction", "runs/water", BRIDGE, code=2).stderr
     assert "--overwrite" in neuralmd("fit-correction", "runs/water", "run.name=bridged", BRIDGE, code=2).stderr
     other = neuralmd("fit-correction", "runs/water", "run.name=more", "model.field.channels=5", code=2).stderr
-    assert "but model.field.channels came; train a run of its own with that" in other
+    assert "but model.field.channels (8 -> 5) came; train a run of its own with that" in other
     assert not (workplace / "runs/more").exists()
