@@ -63,9 +63,9 @@ notebook-outputs: $(INSTALLED)  ## Make the notebooks anew from their .py files,
 # Takes hours to make: `neuralmd sweep sweeps/node-against-lstm.yaml --workers 2`. What the notebooks have stays without it.
 SWEEP := $(patsubst %/report/ranking.json,%,$(wildcard runs/node-against-lstm/report/ranking.json))
 
-notebook-model: $(INSTALLED)  ## Make the trajectory and the models of the notebooks anew (about half an hour)
+notebook-model: $(INSTALLED)  ## Make the trajectory and the models of the notebooks anew (about an hour)
 	@test -f data/benzene.h5 || $(BIN)/neuralmd simulate benzene data/benzene.h5 --steps 20000
-	@$(BIN)/neuralmd compare configs/benzene.yaml configs/lstm.yaml --minutes 10 --output runs/notebook-comparison
+	@$(BIN)/neuralmd compare configs/benzene.yaml:2 configs/lstm.yaml:2 configs/rnn.yaml training.clock=cpu --minutes 10 --output runs/notebook-comparison
 	@$(BIN)/python notebooks/make_examples.py --data data/benzene.h5 --neural-ode runs/benzene-10min-seed0 \
 	  --lstm runs/lstm-10min-seed0 --comparison runs/notebook-comparison $(patsubst %,--sweep %,$(SWEEP))
 
