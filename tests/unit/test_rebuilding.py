@@ -161,5 +161,7 @@ def test_error_bars_of_known_velocities_are_not_given_to_inferred_ones(fine: Tra
     coarse = replace(fine.slice(0, 81, 20), velocities=None, velocity_source=None)
     with pytest.warns(UserWarning, match="inferred from positions alone"):
         made = nmd.rebuild(coarse, run)
-    assert made.trust is None
+    assert made.trust is not None
+    assert made.trust.error_bars is None
+    assert made.trust.frame_error_bars is None
     assert made.metadata["anchor_velocities"] == "inferred"
