@@ -13,7 +13,8 @@
 # equal data and equal time of training? This notebook draws what one command has measured:
 #
 # ```text
-# neuralmd compare configs/benzene.yaml:2 configs/lstm.yaml:2 configs/rnn.yaml --minutes 10 --output runs/comparison
+# neuralmd compare configs/benzene.yaml:2 configs/lstm.yaml:2 configs/rnn.yaml training.clock=cpu --minutes 10 \
+#   --output runs/comparison
 # ```
 #
 # It trains each for ten minutes on one CPU core, and scores them and all splines on the same hidden frames, the last

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from neuralmd.config import yaml12
 from neuralmd.config.block import Block
 from neuralmd.config.model import NeuralODEConfig, VelocityVerletConfig
 from neuralmd.config.recurrent import RecurrentConfig
@@ -142,6 +143,17 @@ class Experiment(Block):
 
     tracking: Tracking = Tracking()
     """Where metrics go."""
+
+    def __repr__(self) -> str:
+        model = self.model
+        kind = f"{model.kind}, {model.field.kind} field" if isinstance(model, NeuralODEConfig) else f"{model.kind}"
+        length = self.training.max_minutes
+        budget = f"{self.training.max_steps} steps" if length is None else f"{length:g} min"
+        return f"Experiment({self.run.name}: {self.data.path}, stride {self.data.stride}, {kind}, {budget})"
+
+    def __str__(self) -> str:
+        """YAML with every setting in it."""
+        return yaml12.write(self.model_dump(mode="json"))
 
     @model_validator(mode="after")
     def _stages_fit_the_model(self) -> Self:

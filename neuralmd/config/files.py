@@ -50,7 +50,7 @@ def parse(text: str, path: Path, overrides: Sequence[str] = ()) -> Experiment:
 
 def dump(experiment: Experiment) -> str:
     """The experiment as YAML with every setting in it; `load` gives an equal one back."""
-    return yaml12.write(experiment.model_dump(mode="json"))
+    return str(experiment)
 
 
 def flatten(experiment: Experiment) -> dict[str, Scalar]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
 
 import neuralmd as nmd
+from neuralmd.config import shipped
 from neuralmd.data.windows import Frames, cut
 from neuralmd.errors import DataError
 from neuralmd.examples import FILES
@@ -59,6 +61,15 @@ def test_objects_tell_what_they_are() -> None:
     assessment = nmd.Assessment.of(nmd.example("neural-ode"), nmd.example("benzene"))
     assert "Windows(99 gaps of 10 fs, stride 20, of " in repr(assessment)
     assert "\n" not in repr(assessment)
+
+
+def test_an_experiment_tells_what_it_is_in_a_line_and_is_yaml_in_full(tmp_path: Path) -> None:
+    config = tmp_path / "benzene.yaml"
+    config.write_text(shipped.text_of("benzene"))
+    found = nmd.experiment(config)
+    assert repr(found) == "Experiment(benzene: data/benzene.h5, stride 20, neural_ode, equivariant field, 15 min)"
+    config.write_text(str(found))
+    assert nmd.experiment(config) == found
 
 
 def test_a_notebook_shows_progress_as_text_and_leaves_nothing() -> None:
