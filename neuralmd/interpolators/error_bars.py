@@ -74,8 +74,11 @@ class ErrorBars(nn.Module):
     for an atom i of element e. g is a guess of the squared error that needs no truth: |x_bwd,i - x_fwd,i|^2 / 3, or
     what the bridge says (`ThermostatBridge.variances`), which looks at that disagreement more closely. alpha and beta
     are a regression of the squared error on it, and Q is the quantile of |x_hat - x| / sigma that conformal prediction
-    takes, that of the part level (n + 1) / n of all scores. What is exchangeable is a window with all its atoms, so n
-    counts windows that share no frame.
+    takes, that of the part level (1 + rho / n) of all scores. What is exchangeable is a window with all its atoms, so n
+    counts windows that share no frame. rho is the variance of the covered part from window to window over
+    level (1 - level). It is 1 if the scores of a window are all covered or none is, where the quantile is that of the
+    distribution-free guarantee, level (n + 1) / n; and 1 / m if the m scores of a window are independent, where it is
+    that of m n scores.
 
     L is what the gap's own mismatch says of all its errors together (`ThermostatBridge.level`; 1 without a bridge).
     From one stretch of a trajectory to the next, a field errs more or less, and with it all errors of a gap. Within the
@@ -189,19 +192,26 @@ class ErrorBars(nn.Module):
     def _fit(self, residuals: Residuals) -> Float[Tensor, "rows 3 hidden"]:
         errors, guesses = residuals.errors.double(), residuals.guesses.squares.double()
         levels = residuals.guesses.levels.double()[:, None]
-        level = self.level * (1.0 + 1.0 / residuals.apart)
         rows, sigma = [], torch.zeros_like(guesses)
         for element in range(int(self.species.max()) + 1):
             atoms = self.species == element
             squares, told = errors[:, :, atoms].square().mean(-1), guesses[:, :, atoms]
             alpha, beta = _regress(squares / levels, told / levels)
             sigma[:, :, atoms] = (alpha[:, None, None] * levels + beta[:, None, None] * told).sqrt()
-            scores = (errors[:, :, atoms].abs() / sigma[:, :, atoms, None]).flatten(1)
-            rows.append(torch.stack((alpha, beta, _quantile(scores, level))))
+            scores = errors[:, :, atoms].abs() / sigma[:, :, atoms, None]
+            rows.append(torch.stack((alpha, beta, self._covering(scores.flatten(2), residuals.apart))))
         whole = errors.square().mean((-1, -2)).sqrt() / sigma.square().mean(-1).sqrt()
         nothing = torch.zeros(len(whole), dtype=whole.dtype, device=whole.device)
-        rows.append(torch.stack((nothing, nothing, _quantile(whole, level))))
+        rows.append(torch.stack((nothing, nothing, self._covering(whole[..., None], residuals.apart))))
         return torch.stack(rows)
+
+    def _covering(self, scores: Float[Tensor, "time window scores"], apart: int) -> Float[Tensor, " time"]:
+        """Q: the quantile of the scores for their level and a little more, for so many windows that share no frame."""
+        count = scores[0].numel()
+        covered = (scores.flatten(1) <= _quantile(scores.flatten(1), self.level)[:, None]).reshape(scores.shape)
+        between = float(covered.double().mean(-1).var(1).mean() / (self.level * (1.0 - self.level)))
+        rho = min(max(between, len(scores[0]) / count), 1.0)
+        return _quantile(scores.flatten(1), self.level * (1.0 + rho / apart))
 
     def _index(self, gap: float) -> int:
         index = self.known(gap)

@@ -59,6 +59,16 @@ def test_few_windows_make_wide_bars() -> None:
     assert 0.9 <= hidden < 0.98
 
 
+def test_windows_that_err_as_a_whole_make_wider_bars_than_windows_whose_atoms_err_each_for_itself() -> None:
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.rand((1, 20, 1), generator=generator, dtype=torch.float64).expand(STRIDE - 1, 20, 9)
+    single = torch.rand((STRIDE - 1, 20, 9), generator=generator, dtype=torch.float64)
+    bars = ErrorBars(SYSTEM, (STRIDE,), 0.5)
+    for scores, least, most in ((whole, 0.95, 0.95), (single, 0.9, 0.92)):
+        covered = (scores <= bars._covering(scores, 20)[:, None, None]).double().mean((1, 2))
+        assert ((least - 1e-9 <= covered) & (covered <= most + 1e-9)).all()
+
+
 def test_a_larger_guess_widens_the_bar_and_anchors_have_none(bars: ErrorBars) -> None:
     s = torch.linspace(0, 1, 7)
     near = bars(5.0, s, same(1e-4))
