@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = documents.pages(ROOT)
 STEPS, EQUILIBRATION, TRAINED = 450, 20, 2
 LONGEST = 20
+BUDGET = 0.001
 SMALLER = {"channels": 4, "l_max": 1, "layers": 1, "width": 8, "radial_width": 8}
 FIELD = {"channels", "l_max", "layers"}
 RUNNABLE = {"bash", "sh", "console", "python"}
@@ -163,7 +164,7 @@ def smaller(words: list[str]) -> list[str]:
             # Before the page's own settings, which count if both are there.
             return [*words[:2], f"training.max_steps={TRAINED}", "training.max_minutes=null", *words[2:]]
         case "compare":
-            few = with_options(words, {"--minutes": 0.001, "--seeds": 1, "--output": "runs/comparison"})
+            few = with_options(words, {"--minutes": BUDGET, "--seeds": 1, "--output": "runs/comparison"})
             strides = few.index("--strides") + 1 if "--strides" in few else None
             if strides is not None:  # so short a test part has no two windows of a longer one
                 few[strides] = max((one for one in few[strides].split(",") if int(one) <= LONGEST), key=int)
@@ -172,9 +173,13 @@ def smaller(words: list[str]) -> list[str]:
             # The demonstration takes a configuration file, which is small already, and is told of the steps it has.
             told = {"--steps": STEPS} if words[0] == "demo" else {}
             small = [f"model.field.{key}={value}" for key, value in SMALLER.items() if key in FIELD and not told]
-            return [*with_options(words, {"--minutes": 0.001, **told}), *small]
+            return [*with_options(words, {"--minutes": BUDGET, **told}), *small]
         case "sweep":
             return with_options(words, {"--trials": 1, "--workers": 1, "--engine": "optuna"})
+        case "spectrum" if words[1].startswith("runs/"):
+            # Of trainings of a comparison; the test part of so short a simulation would be too short for a spectrum.
+            trained = [re.sub(r"-\d+min-", f"-{BUDGET}min-", word) for word in words]
+            return with_options(trained, {"--data": "data/benzene.h5"})
         case _:
             return words
 
