@@ -36,6 +36,10 @@ PAGES = documents.pages(ROOT)
 STEPS, EQUILIBRATION, TRAINED = 450, 20, 2
 LONGEST = 20
 BUDGET = 0.001
+FEW: dict[str, dict[str, object]] = {
+    "simulate": {"--steps": STEPS, "--equilibration": EQUILIBRATION},
+    "sweep": {"--trials": 1, "--workers": 1, "--engine": "optuna"},
+}
 SMALLER = {"channels": 4, "l_max": 1, "layers": 1, "width": 8, "radial_width": 8}
 FIELD = {"channels", "l_max", "layers"}
 RUNNABLE = {"bash", "sh", "console", "python"}
@@ -157,9 +161,9 @@ def make(targets: list[str], reader: Reader) -> None:
 
 def smaller(words: list[str]) -> list[str]:
     """The same command with a small budget."""
+    if words[0] in FEW:
+        return with_options(words, FEW[words[0]])
     match words[0]:
-        case "simulate":
-            return with_options(words, {"--steps": STEPS, "--equilibration": EQUILIBRATION})
         case "train":
             # Before the page's own settings, which count if both are there.
             return [*words[:2], f"training.max_steps={TRAINED}", "training.max_minutes=null", *words[2:]]
@@ -174,8 +178,6 @@ def smaller(words: list[str]) -> list[str]:
             told = {"--steps": STEPS} if words[0] == "demo" else {}
             small = [f"model.field.{key}={value}" for key, value in SMALLER.items() if key in FIELD and not told]
             return [*with_options(words, {"--minutes": BUDGET, **told}), *small]
-        case "sweep":
-            return with_options(words, {"--trials": 1, "--workers": 1, "--engine": "optuna"})
         case "spectrum" if words[1].startswith("runs/"):
             # Of trainings of a comparison; the test part of so short a simulation would be too short for a spectrum.
             trained = [re.sub(r"-\d+min-", f"-{BUDGET}min-", word) for word in words]
