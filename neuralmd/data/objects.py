@@ -124,9 +124,11 @@ def _of_universe(universe: Universe, timestep: float | None) -> Trajectory:
         for frame in cast("Any", universe.trajectory):
             times.append(_PS * float(frame.time))
             boxes.append(np.zeros(6) if frame.dimensions is None else np.array(frame.dimensions, dtype=np.float64))
-            for name, there in zip(rows, (True, frame.has_velocities, frame.has_forces), strict=True):
-                if there:
-                    rows[name].append(np.array(getattr(frame, name), dtype=np.float64))
+            rows["positions"].append(np.array(frame.positions, dtype=np.float64))
+            if frame.has_velocities:
+                rows["velocities"].append(np.array(frame.velocities, dtype=np.float64))
+            if frame.has_forces:
+                rows["forces"].append(np.array(frame.forces, dtype=np.float64))
         universe.trajectory.rewind()
     if np.ptp(np.array(boxes), axis=0).max() > 0:
         raise DataError(f"{_SOURCE_MDANALYSIS}: the cell changes from frame to frame, but only a constant one is known")
