@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
@@ -158,13 +158,15 @@ def compare(
     if not windows:
         raise failure or NeuralMDError("nothing was compared")
     first = windows[min(windows)]
+    every = (*_spline_rows(windows, reference), *rows)
     return Comparison(
         source=first.source,
         windows={stride: len(one.starts) for stride, one in windows.items()},
         gaps={stride: stride * one.frames.timestep for stride, one in windows.items()},
         velocity_source=str(first.velocity_source),
-        rows=(*_spline_rows(windows, reference), *rows),
+        rows=every,
         trained_stride=_trained_stride(contestants, windows),
+        notes=() if reference is None else tuple(_without_energy(every)),
     )
 
 
@@ -202,6 +204,18 @@ def _spline_rows(windows: dict[int, Windows], reference: Reference | None) -> li
         if row.scores:
             rows.append(row)
     return rows
+
+
+def _without_energy(rows: Sequence[Row]) -> Iterator[str]:
+    """A sentence for every method that rebuilt a frame too far from a molecule for the engine."""
+    for row in rows:
+        failed = [stride for stride, one in row.scores.items() if len(row.values(stride, "energy_error")) < len(one)]
+        if failed:
+            strides = ", ".join(str(stride) for stride in sorted(failed))
+            yield (
+                f"{row.label} ({row.method}) at stride {strides}: the engine that made the data finds no energy for "
+                "frames that it rebuilt, so that no energy error is given for them"
+            )
 
 
 def _trained_stride(contestants: Sequence[Contestant], windows: Mapping[int, Windows]) -> int:

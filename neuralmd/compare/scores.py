@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import Calculator, CalculatorError
 from torch import nn
 
 from neuralmd.build.dataset import declared
@@ -44,7 +45,8 @@ class Score:
         second_difference_ratio: See `SeamKink`.
         position_jump: See `SeamKink` [A].
         spectrum_difference: See `neuralmd.evaluation.spectra.spectrum_difference`, over all wavenumbers.
-        energy_error: Mean of |E(x_hat) - E(x)| under the reference engine, over hidden frames [meV]; none without one.
+        energy_error: Mean of |E(x_hat) - E(x)| under the reference engine, over hidden frames [meV]; none without an
+            engine, or if it finds no energy for a rebuilt frame.
     """
 
     mae: float
@@ -65,12 +67,18 @@ class Reference:
 
     Attributes:
         calculator: The engine.
+        known: Energies of the true trajectory by stride [eV], which all methods are compared with.
     """
 
     calculator: Calculator
+    known: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     def energies(self, trajectory: Trajectory, frames: np.ndarray) -> np.ndarray:
-        """Potential energies of some frames [eV]."""
+        """Potential energies of some frames [eV].
+
+        Raises:
+            ase.calculators.calculator.CalculatorError: If the engine finds none, as for atoms on top of each other.
+        """
         from ase import Atoms
 
         atoms = Atoms(numbers=trajectory.system.atomic_numbers, positions=trajectory.positions[0])
@@ -122,12 +130,18 @@ def score(method: Interpolator, windows: Windows, reference: Reference | None) -
     )
 
 
-def _energy_error(reference: Reference, rebuilt: Trajectory, truth: Trajectory, stride: int) -> float:
-    """The mean over hidden frames that are spread over the trajectory [meV]."""
+def _energy_error(reference: Reference, rebuilt: Trajectory, truth: Trajectory, stride: int) -> float | None:
+    """The mean over hidden frames that are spread over the trajectory [meV]; none if one of them has no energy."""
     hidden = np.arange(len(truth))[np.arange(len(truth)) % stride != 0]
     chosen = hidden[np.linspace(0, len(hidden) - 1, min(len(hidden), _ENERGY_FRAMES)).astype(int)]
-    difference = reference.energies(rebuilt, chosen) - reference.energies(truth, chosen)
-    return float(1e3 * np.abs(difference).mean())
+    try:
+        if stride not in reference.known:
+            reference.known[stride] = reference.energies(truth, chosen)
+        found = reference.energies(rebuilt, chosen)
+    except CalculatorError:
+        return None
+    error = float(1e3 * np.abs(found - reference.known[stride]).mean())
+    return error if math.isfinite(error) else None
 
 
 @contextmanager

@@ -107,6 +107,19 @@ def test_a_method_that_fails_is_told_of_and_does_not_stop_the_others(
     assert "diverged" in neuralmd("compare", "broken.yaml", *STRIDES, code=2).stderr
 
 
+def test_a_method_whose_frames_are_no_molecules_has_no_energy_error(
+    configs: tuple[str, str], workplace: Path, neuralmd
+) -> None:
+    wild = BUDGET.replace("name: water", "name: wild").replace("batch_size: 8", "learning_rate: 10.0")
+    (workplace / "wild.yaml").write_text(wild.replace("max_steps: 30", "max_steps: 8"))
+    told = neuralmd("compare", "wild.yaml", configs[1], "--strides", "10").stderr.replace("\n", " ")
+    assert "wild (neural_ode) at stride 10: the engine that made the data finds no energy" in told
+    found = rows(workplace / "runs" / "comparison")
+    assert found["wild", "neural_ode"]["strides"]["10"]["energy_error"] == {"mean": None, "spread": None}
+    assert found["wild", "neural_ode"]["strides"]["10"]["mae"]["mean"] > 0.1
+    assert found["narrow", "neural_ode"]["strides"]["10"]["energy_error"]["mean"] > 0
+
+
 def test_unfair_and_empty_comparisons_are_refused(configs: tuple[str, str], workplace: Path, neuralmd) -> None:
     (workplace / "other.yaml").write_text(
         BUDGET.replace("purge: 20", "purge: 30").replace("name: water", "name: other")
