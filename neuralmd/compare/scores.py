@@ -18,7 +18,6 @@ from neuralmd.data.formats import open_reader
 from neuralmd.data.trajectory import Trajectory
 from neuralmd.errors import DataError
 from neuralmd.evaluation.evaluate import Windows
-from neuralmd.evaluation.metrics import hidden_frame_errors
 from neuralmd.evaluation.rebuild import gap_paths, true_trajectory
 from neuralmd.evaluation.seams import kink_of
 from neuralmd.evaluation.spectra import spectrum_difference, vibrational_spectrum
@@ -112,8 +111,8 @@ def score(method: Interpolator, windows: Windows, reference: Reference | None) -
         SolverError: If an ODE cannot be solved.
     """
     with _counting(method) as count:
-        errors = hidden_frame_errors(method, windows.frames, windows.starts, windows.stride)
-    paths = gap_paths(method, windows)
+        paths = gap_paths(method, windows)
+    errors = paths.errors()
     rebuilt, truth = paths.trajectory(), true_trajectory(windows)
     kink = kink_of(paths)
     return Score(

@@ -90,7 +90,7 @@ def hidden_frame_errors(
             bars.append(path.error_bars.double().cpu())
         if advance is not None:
             advance(sum(part.shape[1] for part in errors))
-    summary = _summarise(torch.cat(errors, dim=1), frames.system.symbols, seconds)
+    summary = summarise(torch.cat(errors, dim=1), frames.system.symbols, seconds)
     return _with_coverage(summary, torch.cat(errors, dim=1), torch.cat(bars, dim=1)) if bars else summary
 
 
@@ -106,7 +106,14 @@ def _with_coverage(
     )
 
 
-def _summarise(errors: Float[Tensor, "time window atoms 3"], symbols: list[str], seconds: float) -> HiddenFrameErrors:
+def summarise(errors: Float[Tensor, "time window atoms 3"], symbols: list[str], seconds: float) -> HiddenFrameErrors:
+    """The errors of frames that are rebuilt already.
+
+    Args:
+        errors: x_hat - x of the hidden frames [A].
+        symbols: Element of each atom.
+        seconds: What it took to rebuild them all [s].
+    """
     absolute = errors.abs()
     per_atom = absolute.mean((0, 1, 3))
     return HiddenFrameErrors(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from neuralmd.data.trajectory import Segment, Trajectory, VelocitySource, concat
 from neuralmd.data.windows import cut
 from neuralmd.errors import DataError
 from neuralmd.evaluation.evaluate import Windows
+from neuralmd.evaluation.metrics import HiddenFrameErrors, summarise
 from neuralmd.interpolators.base import Interpolator, Path
 from neuralmd.interpolators.batches import gaps_at_once, in_batches
 
@@ -29,11 +31,20 @@ class GapPaths:
         windows: The gaps.
         positions: x_hat(t) [A] in double precision, on the CPU.
         velocities: dx_hat/dt [A/fs], the same.
+        seconds: What it took to rebuild them, wall-clock time [s].
     """
 
     windows: Windows
     positions: Gaps
     velocities: Gaps
+    seconds: float
+
+    def errors(self) -> HiddenFrameErrors:
+        """How far the hidden frames are from the true ones."""
+        frames, stride = self.windows.frames, self.windows.stride
+        hidden = torch.arange(1, stride, device=self.windows.starts.device)[:, None] + self.windows.starts
+        true = frames.positions[hidden.to(frames.positions.device)].double().cpu()
+        return summarise(self.positions[1:-1] - true, frames.system.symbols, self.seconds)
 
     def trajectory(self) -> Trajectory:
         """The rebuilt frames between anchors that are as they were: what `reconstruct` writes to a file.
@@ -69,12 +80,17 @@ def gap_paths(method: Interpolator, windows: Windows, advance: Callable[[int], N
     if len(windows.starts) == 0:
         raise DataError(f"no window of stride {windows.stride} fits: lower the stride or give more frames")
     dtype = next((parameter.dtype for parameter in method.parameters()), torch.float64)
-    positions, velocities, done = [], [], 0
+    positions, velocities, done, seconds = [], [], 0, 0.0
 
     def fill(some: Int[Tensor, " some"]) -> Path:
+        nonlocal seconds
         window = cut(windows.frames, some, windows.stride, dtype, method.context, method.boundary_frames)
         ends = torch.tensor([0.0, window.anchors.gap], dtype=dtype, device=window.times.device)
-        return method(window.anchors, torch.cat((ends[:1], window.times, ends[1:])))
+        times = torch.cat((ends[:1], window.times, ends[1:]))
+        began = time.perf_counter()
+        path = method(window.anchors, times)
+        seconds += time.perf_counter() - began
+        return path
 
     size = gaps_at_once(method, windows.frames.system.atoms, windows.stride)
     for chosen, path in in_batches(windows.starts, size, fill):
@@ -83,7 +99,7 @@ def gap_paths(method: Interpolator, windows: Windows, advance: Callable[[int], N
         done += len(chosen)
         if advance is not None:
             advance(done)
-    return GapPaths(windows, torch.cat(positions, dim=1), torch.cat(velocities, dim=1))
+    return GapPaths(windows, torch.cat(positions, dim=1), torch.cat(velocities, dim=1), seconds)
 
 
 def rebuilt_trajectory(

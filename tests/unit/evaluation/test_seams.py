@@ -13,6 +13,7 @@ from neuralmd.data.trajectory import Trajectory, VelocitySource, concatenate
 from neuralmd.data.windows import Frames
 from neuralmd.errors import DataError
 from neuralmd.evaluation.evaluate import Windows
+from neuralmd.evaluation.metrics import hidden_frame_errors
 from neuralmd.evaluation.rebuild import coarse_trajectory, gap_paths, rebuilt_trajectory, true_trajectory
 from neuralmd.evaluation.seams import seam_kink
 from neuralmd.interpolators.base import Interpolator, Path
@@ -130,6 +131,17 @@ def test_paths_have_both_ends_and_come_in_batches() -> None:
     assert paths.positions.shape == (6, 200, 2, 3)
     assert torch.equal(paths.positions[0], chosen.frames.positions[chosen.starts])
     assert paths.positions[-1].numpy() == pytest.approx(chosen.frames.positions[chosen.starts + 5].numpy())
+
+
+def test_paths_tell_the_errors_of_their_hidden_frames() -> None:
+    chosen = windows(waves(1001), stride=5)
+    errors = gap_paths(CubicHermite(), chosen).errors()
+    known = hidden_frame_errors(CubicHermite(), chosen.frames, chosen.starts, 5)
+    for found, expected in ((errors.mae, known.mae), (errors.rmse, known.rmse)):
+        assert found == pytest.approx(expected, rel=1e-9)
+    assert errors.mae_per_position == pytest.approx(known.mae_per_position, rel=1e-9)
+    assert errors.mae_per_element == pytest.approx(known.mae_per_element, rel=1e-9)
+    assert errors.seconds_per_frame > 0
 
 
 def test_windows_that_overlap_or_are_none() -> None:
