@@ -23,6 +23,7 @@ from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
 from neuralmd.fields.hamiltonian import HamiltonianField
 from neuralmd.fields.mlp import MLPField
+from neuralmd.fields.network import MessageSettings
 from neuralmd.fields.radial import RadialKind, RadialSettings
 from neuralmd.fields.velocity_dependent import VelocityDependentField
 from neuralmd.system import System
@@ -58,13 +59,14 @@ def _equivariant(
 ) -> Field:
     size = (config.channels, config.l_max, config.layers, config.cutoff)
     radial = RadialSettings(config.radial_basis, config.radial_width, RadialKind(config.radial_kind))
+    messages = MessageSettings(radial, config.correlation)
     match config:
         case EquivariantFieldConfig():
-            made = EquivariantField(system, *size, radial, zero_net_force=config.zero_net_force)
+            made = EquivariantField(system, *size, messages, zero_net_force=config.zero_net_force)
         case ConservativeFieldConfig():
-            made = ConservativeField(system, *size, radial)
+            made = ConservativeField(system, *size, messages)
         case VelocityDependentFieldConfig():
-            made = VelocityDependentField(system, *size, radial, zero_net_force=config.zero_net_force)
+            made = VelocityDependentField(system, *size, messages, zero_net_force=config.zero_net_force)
         case _:
             assert_never(config)
     if config.neighbours != "auto":

@@ -33,6 +33,9 @@ class _EquivariantNetwork(Block):
     radial_width: int = Field(default=32, ge=1)
     """Width of the radial network."""
 
+    correlation: int = Field(default=1, ge=1, le=3)
+    """Neighbours that one feature sees together: 1 for sums over neighbours, 2 or 3 for products of them as in MACE."""
+
     neighbours: Literal["auto", "all_pairs", "list"] = "auto"
     """`all_pairs` for small molecules, `list` for a neighbour list, which takes periodic cells and systems of any size,
     `auto` for the better of the two; weights and results are the same."""

@@ -10,8 +10,14 @@ from typing_extensions import override
 from neuralmd.fields.base import Field
 from neuralmd.fields.constant import Constant
 from neuralmd.fields.gradients import gradients
-from neuralmd.fields.network import Degrees, EquivariantNetwork, NetworkSettings, SpeciesEmbedding
-from neuralmd.fields.radial import RADIAL, RadialSettings
+from neuralmd.fields.network import (
+    MESSAGES,
+    Degrees,
+    EquivariantNetwork,
+    MessageSettings,
+    NetworkSettings,
+    SpeciesEmbedding,
+)
 from neuralmd.fields.statistics import MotionStatistics
 from neuralmd.system import Accelerations, PhaseState, Positions, System
 from neuralmd.units import ACCELERATION
@@ -38,7 +44,7 @@ class ConservativeField(Field):
         l_max: Highest degree of features and harmonics.
         layers: Number of interactions.
         cutoff: Where messages fade to nothing [A].
-        radial: The radial part of the messages.
+        messages: What atoms tell each other.
 
     Raises:
         DataError: If the system is periodic and its cell has no volume.
@@ -57,10 +63,10 @@ class ConservativeField(Field):
         l_max: int = 2,
         layers: int = 2,
         cutoff: float = 6.0,
-        radial: RadialSettings = RADIAL,
+        messages: MessageSettings = MESSAGES,
     ) -> None:
         super().__init__()
-        settings = NetworkSettings(channels, l_max, layers, cutoff, radial)
+        settings = NetworkSettings(channels, l_max, layers, cutoff, messages)
         self.embedding = SpeciesEmbedding(system, channels)
         self.network = EquivariantNetwork(system, settings, Degrees(inputs=0, outputs=0))
         self.weights = nn.Parameter(torch.randn(channels) / channels**0.5)

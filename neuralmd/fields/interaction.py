@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from neuralmd.fields.many_body import ManyBody
 from neuralmd.fields.tensor_product import Features, TensorPath, aggregate, allowed_paths
 
 
@@ -28,20 +29,26 @@ class Gate(nn.Module):
 class Interaction(nn.Module):
     """One layer: tensor-product messages, a linear mix of the channels, a self-connection and a gate.
 
-    x_i' = gate( L( sum_j R(r_ij) (x) Y(r_ij) (x) x_j / sqrt(atoms) ) + S x_i )
+    x_i' = gate( B( L( sum_j R(r_ij) (x) Y(r_ij) (x) x_j / sqrt(atoms) ) ) + S x_i )
+
+    where B is nothing at a correlation of 1, and else the products of `ManyBody`.
     """
 
-    def __init__(self, channels: int, l_in: int, l_harmonics: int, l_out: int) -> None:
+    products: ManyBody | None
+
+    def __init__(self, channels: int, l_in: int, l_harmonics: int, l_out: int, correlation: int = 1) -> None:
         super().__init__()
-        self.paths = paths = allowed_paths(l_in, l_harmonics, l_out)
+        told = l_out if correlation == 1 else l_harmonics
+        self.paths = paths = allowed_paths(l_in, l_harmonics, told)
         self.l_out = l_out
-        fan_in = [sum(path.output == degree for path in paths) for degree in range(l_out + 1)]
+        fan_in = [sum(path.output == degree for path in paths) for degree in range(told + 1)]
         self.mix = nn.ParameterList(
             nn.Parameter(torch.randn(count * channels, channels) / (count * channels) ** 0.5) for count in fan_in
         )
         self.keep = nn.ParameterList(
             nn.Parameter(torch.randn(channels, channels) / channels**0.5) for _ in range(min(l_in, l_out) + 1)
         )
+        self.products = None if correlation == 1 else ManyBody(channels, told, l_out, correlation)
         self.gate = Gate(channels, l_out)
 
     def forward(
@@ -61,7 +68,7 @@ class Interaction(nn.Module):
         weights: list[Float[Tensor, "batch _ 1 neighbours channels"]],
     ) -> list[Float[Tensor, "centres _ channels"]]:
         """What each atom is told by its neighbours, by degree, from the features that it sees of them."""
-        messages: list[list[Tensor]] = [[] for _ in range(self.l_out + 1)]
+        messages: list[list[Tensor]] = [[] for _ in self.mix]
         for path, weight in zip(self.paths, weights, strict=True):
             messages[path.output].append(aggregate(couplings[path], weight, seen[path.feature]))
         return [
@@ -71,7 +78,7 @@ class Interaction(nn.Module):
 
     def update(self, features: Features, mixed: Features) -> Features:
         """The features after this layer, from those before it and what the neighbours tell."""
-        mixed = list(mixed)
+        mixed = list(mixed if self.products is None else self.products(mixed))
         for degree, keep in enumerate(self.keep):
             mixed[degree] = mixed[degree] + features[degree] @ keep
         return [each.contiguous() for each in self.gate(mixed)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -27,6 +28,24 @@ _FEW_ATOMS = 100
 
 
 @dataclass(frozen=True)
+class MessageSettings:
+    """What atoms tell each other.
+
+    Attributes:
+        radial: The radial part.
+        correlation: How many neighbours one feature of a layer sees together at most; 1 for a sum over neighbours, more
+            for products of such sums (see `ManyBody`).
+    """
+
+    radial: RadialSettings = RADIAL
+    correlation: int = 1
+
+
+MESSAGES: Final = MessageSettings()
+"""The messages of a field if nobody says otherwise."""
+
+
+@dataclass(frozen=True)
 class NetworkSettings:
     """The size of a network.
 
@@ -35,14 +54,14 @@ class NetworkSettings:
         l_max: Highest degree of features and harmonics.
         layers: Number of interactions.
         cutoff: Where messages fade to nothing [A].
-        radial: The radial part of the messages.
+        messages: What atoms tell each other.
     """
 
     channels: int = 24
     l_max: int = 2
     layers: int = 2
     cutoff: float = 6.0
-    radial: RadialSettings = RADIAL
+    messages: MessageSettings = MESSAGES
 
 
 @dataclass(frozen=True)
@@ -113,6 +132,7 @@ class EquivariantNetwork(nn.Module):
                 degrees.inputs if layer == 0 else l_max,
                 l_max,
                 degrees.outputs if layer == layers - 1 else l_max,
+                settings.messages.correlation,
             )
             for layer in range(layers)
         ]
@@ -120,9 +140,14 @@ class EquivariantNetwork(nn.Module):
         self._paths = [each.paths for each in interactions]
         count = [len(each) for each in self._paths]
         pairs = self._element_pairs(torch.arange(len(elements)))
-        self.radials = RadialNetworks(settings.radial, settings.cutoff, pairs, count, channels)
+        self.radials = RadialNetworks(settings.messages.radial, settings.cutoff, pairs, count, channels)
         self.compiled = None
         self.use("auto")
+
+    @property
+    def many_body(self) -> bool:
+        """Whether a layer sees several neighbours together."""
+        return any(each.products is not None for each in self.interactions)
 
     def use(self, neighbours: Neighbours) -> None:
         """Find neighbours in another way from now on. Weights stay, and results but for rounding.

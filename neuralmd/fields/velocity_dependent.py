@@ -8,8 +8,14 @@ from typing_extensions import override
 
 from neuralmd.fields.base import Field
 from neuralmd.fields.constant import Constant
-from neuralmd.fields.network import Degrees, EquivariantNetwork, NetworkSettings, SpeciesEmbedding
-from neuralmd.fields.radial import RADIAL, RadialSettings
+from neuralmd.fields.network import (
+    MESSAGES,
+    Degrees,
+    EquivariantNetwork,
+    MessageSettings,
+    NetworkSettings,
+    SpeciesEmbedding,
+)
 from neuralmd.fields.readout import AccelerationReadout
 from neuralmd.fields.statistics import MotionStatistics
 from neuralmd.system import Accelerations, PhaseState, System
@@ -33,7 +39,7 @@ class VelocityDependentField(Field):
         l_max: Highest degree of features and harmonics.
         layers: Number of interactions.
         cutoff: Where messages fade to nothing [A].
-        radial: The radial part of the messages.
+        messages: What atoms tell each other.
         zero_net_force: Whether the centre of mass is left alone.
 
     Raises:
@@ -50,12 +56,12 @@ class VelocityDependentField(Field):
         l_max: int = 2,
         layers: int = 2,
         cutoff: float = 6.0,
-        radial: RadialSettings = RADIAL,
+        messages: MessageSettings = MESSAGES,
         *,
         zero_net_force: bool = True,
     ) -> None:
         super().__init__()
-        settings = NetworkSettings(channels, l_max, layers, cutoff, radial)
+        settings = NetworkSettings(channels, l_max, layers, cutoff, messages)
         self.embedding = SpeciesEmbedding(system, channels)
         self.squares = SpeciesEmbedding(system, channels)
         self.vectors = SpeciesEmbedding(system, channels)

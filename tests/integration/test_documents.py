@@ -1,8 +1,9 @@
 """Every command and every Python block of README and docs, carried out as a reader would, with small budgets.
 
-What is made small: simulations have few steps, trainings few steps and small networks, comparisons one seed and one
-stride. A simulation or a training that an earlier page has done is copied. All else is as the page says. What a page
-marks as not run (a network, a GPU, a cluster) is still checked for commands and options that do not exist.
+What is made small: simulations have few steps, trainings few steps, small networks and one length of gap, comparisons
+one seed and one stride. A simulation or a training that an earlier page has done is copied. All else is as the page
+says. What a page marks as not run (a network, a GPU, a cluster) is still checked for commands and options that do not
+exist.
 """
 
 from __future__ import annotations
@@ -168,7 +169,8 @@ def smaller(words: list[str]) -> list[str]:
             # Before the page's own settings, which count if both are there.
             return [*words[:2], f"training.max_steps={TRAINED}", "training.max_minutes=null", *words[2:]]
         case "compare":
-            few = with_options(words, {"--minutes": BUDGET, "--seeds": 1, "--output": "runs/comparison"})
+            single = [re.sub(r"\.yaml:\d+$", ".yaml", word) for word in words]
+            few = with_options(single, {"--minutes": BUDGET, "--seeds": 1, "--output": "runs/comparison"})
             strides = few.index("--strides") + 1 if "--strides" in few else None
             if strides is not None:  # so short a test part has no two windows of a longer one
                 few[strides] = max((one for one in few[strides].split(",") if int(one) <= LONGEST), key=int)
@@ -197,10 +199,11 @@ def with_options(words: list[str], values: dict[str, object]) -> list[str]:
 
 
 def shrink(config: Path) -> None:
-    """Make the networks of a configuration small."""
+    """Make the networks of a configuration small, and fit what is fitted at the end for one length of gap."""
     text = config.read_text()
     for key, value in SMALLER.items():
         text = re.sub(rf"^( +{key}): \d+", rf"\1: {value}", text, flags=re.MULTILINE)
+    text = re.sub(r"strides: \[5, 10, 20, 40\]", f"strides: [{LONGEST}]", text)
     config.write_text(text)
 
 

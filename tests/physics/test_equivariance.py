@@ -16,6 +16,7 @@ from neuralmd.fields.base import Field
 from neuralmd.fields.conservative import ConservativeField
 from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.equivariant import EquivariantField
+from neuralmd.fields.network import MessageSettings
 from neuralmd.fields.velocity_dependent import VelocityDependentField
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import PowerBlend
@@ -52,6 +53,14 @@ def conservative_field(dtype: torch.dtype, l_max: int = 2) -> ConservativeField:
     return field.to(dtype)
 
 
+def many_body_field(dtype: torch.dtype, l_max: int = 2) -> EquivariantField:
+    torch.manual_seed(1)
+    system = System.from_atomic_numbers(ETHANOL)
+    field = EquivariantField(system, 4, l_max, messages=MessageSettings(correlation=3))
+    field.readout.scale.copy_(torch.linspace(0.01, 0.02, len(ETHANOL)))
+    return field.to(dtype)
+
+
 def ensemble_field(dtype: torch.dtype, l_max: int = 2) -> EnsembleField:
     return EnsembleField([equivariant_field(dtype, l_max), conservative_field(dtype, l_max)])
 
@@ -64,7 +73,9 @@ def velocity_dependent_field(dtype: torch.dtype, l_max: int = 2) -> VelocityDepe
     return field.to(dtype)
 
 
-@pytest.mark.parametrize("make", [equivariant_field, conservative_field, velocity_dependent_field, ensemble_field])
+@pytest.mark.parametrize(
+    "make", [equivariant_field, conservative_field, velocity_dependent_field, ensemble_field, many_body_field]
+)
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize("reflect", [False, True])
 @pytest.mark.parametrize("l_max", [1, 2, 3])

@@ -18,7 +18,7 @@ from neuralmd.fields.base import Field
 from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
-from neuralmd.fields.network import EquivariantNetwork
+from neuralmd.fields.network import EquivariantNetwork, MessageSettings
 from neuralmd.fields.radial import RadialKind, RadialSettings
 from neuralmd.fields.tabulated import tabulate
 from neuralmd.fields.velocity_dependent import VelocityDependentField
@@ -48,7 +48,9 @@ def equivariant(l_max: int = 2, channels: int = 8, layers: int = 2) -> Equivaria
 
 def bessel() -> EquivariantField:
     torch.manual_seed(0)
-    return EquivariantField(ETHANOL, 8, cutoff=CUTOFF, radial=RadialSettings(8, kind=RadialKind.BESSEL))
+    return EquivariantField(
+        ETHANOL, 8, cutoff=CUTOFF, messages=MessageSettings(RadialSettings(8, kind=RadialKind.BESSEL))
+    )
 
 
 def velocity_dependent() -> Field:

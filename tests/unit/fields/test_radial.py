@@ -9,6 +9,7 @@ from neuralmd.build.fields import field as built
 from neuralmd.config import ConservativeFieldConfig, EquivariantFieldConfig
 from neuralmd.fields.conservative import ConservativeField
 from neuralmd.fields.equivariant import EquivariantField
+from neuralmd.fields.network import MessageSettings
 from neuralmd.fields.radial import BesselBasis, GaussianBasis, RadialKind, RadialSettings
 from neuralmd.system import PhaseState, System
 
@@ -50,7 +51,7 @@ def state() -> PhaseState:
 def test_an_energy_on_bessel_functions_can_be_trained() -> None:
     """Forces are its derivatives, and training differentiates them once more."""
     torch.manual_seed(0)
-    field = ConservativeField(WATER, 4, 1, 1, CUTOFF, RadialSettings(kind=RadialKind.BESSEL)).double()
+    field = ConservativeField(WATER, 4, 1, 1, CUTOFF, MessageSettings(RadialSettings(kind=RadialKind.BESSEL))).double()
     positions = state().positions.requires_grad_()
     slopes = torch.autograd.grad(field.energy(positions).sum(), positions)[0]
     at = PhaseState(positions.detach(), state().velocities)
@@ -62,7 +63,9 @@ def test_an_energy_on_bessel_functions_can_be_trained() -> None:
 
 def test_the_list_of_neighbours_gives_what_all_pairs_give() -> None:
     torch.manual_seed(0)
-    field = EquivariantField(WATER, 4, radial=RadialSettings(kind=RadialKind.BESSEL), cutoff=CUTOFF).double()
+    field = EquivariantField(
+        WATER, 4, messages=MessageSettings(RadialSettings(kind=RadialKind.BESSEL)), cutoff=CUTOFF
+    ).double()
     expected = field(state())
     field.network.use("list")
     torch.testing.assert_close(field(state()), expected, rtol=1e-9, atol=1e-12)

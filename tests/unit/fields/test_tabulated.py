@@ -14,7 +14,7 @@ from neuralmd.fields.conservative import ConservativeField
 from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.equivariant import EquivariantField
 from neuralmd.fields.friction import FrictionField
-from neuralmd.fields.network import EquivariantNetwork
+from neuralmd.fields.network import EquivariantNetwork, MessageSettings
 from neuralmd.fields.radial import RadialKind, RadialSettings
 from neuralmd.fields.tabulated import tabulate
 from neuralmd.fields.velocity_dependent import VelocityDependentField
@@ -38,7 +38,9 @@ def equivariant(l_max: int = 2) -> EquivariantField:
 
 def bessel() -> EquivariantField:
     torch.manual_seed(0)
-    return EquivariantField(ETHANOL, 8, cutoff=CUTOFF, radial=RadialSettings(8, kind=RadialKind.BESSEL))
+    return EquivariantField(
+        ETHANOL, 8, cutoff=CUTOFF, messages=MessageSettings(RadialSettings(8, kind=RadialKind.BESSEL))
+    )
 
 
 def velocity_dependent() -> Field:
@@ -115,8 +117,8 @@ def test_derivatives_by_positions_are_those_of_the_field(make: Callable[[], Equi
 @pytest.mark.parametrize("kind", RadialKind)
 def test_two_atoms_at_any_distance(distance: float, kind: RadialKind) -> None:
     torch.manual_seed(0)
-    radial = RadialSettings(8, kind=kind)
-    field = EquivariantField(System.from_atomic_numbers([6, 1]), 8, cutoff=CUTOFF, radial=radial).double()
+    messages = MessageSettings(RadialSettings(8, kind=kind))
+    field = EquivariantField(System.from_atomic_numbers([6, 1]), 8, cutoff=CUTOFF, messages=messages).double()
     positions = torch.tensor([[[0.0, 0.0, 0.0], [distance, 0.0, 0.0]]], dtype=torch.float64)
     at = PhaseState(positions, torch.zeros_like(positions))
     with torch.no_grad():
