@@ -219,6 +219,7 @@ def _objective(config: StageConfig, model: Trainable, data: Dataset, stride: int
                 data.frames.system,
                 project_out_velocity if projected else keep_all,
                 config.batch_size,
+                reversals=config.augmentation == "reversal",
             )
         case TrajectoryStage():
             if config.augmentation == "rotations" and data.frames.system.pbc.any():

@@ -45,6 +45,10 @@ class DerivativeStage(_Stage):
     `verlet` with a mean of the field at three frames, which costs three evaluations. Both want a finer
     model.solver.step, or model.solver.kind blanes_moan."""
 
+    augmentation: Literal["none", "reversal"] = "none"
+    """`reversal` turns the velocities of every other frame around, for a field that reads velocities: it should give
+    the same acceleration."""
+
     @model_validator(mode="after")
     def _forces_need_no_difference(self) -> Self:
         if self.target == "forces" and self.difference != "verlet":

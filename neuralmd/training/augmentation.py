@@ -1,4 +1,4 @@
-"""What is done to a batch of windows before it is learned from."""
+"""What is done to a batch of windows or frames before it is learned from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neuralmd.data.anchors import Anchors, Boundary
-from neuralmd.data.windows import Window
+from neuralmd.data.windows import DerivativeSamples, Window
 from neuralmd.system import PhaseState
 
 Augmentation = Callable[[Window, torch.Generator], Window]
@@ -45,6 +45,21 @@ def randomly_rotated(window: Window, generator: torch.Generator) -> Window:
         hidden=window.hidden @ rotations.mT,
         hidden_velocities=window.hidden_velocities @ rotations.mT,
     )
+
+
+def randomly_reversed(samples: DerivativeSamples, generator: torch.Generator) -> DerivativeSamples:
+    """Every frame as it is or, with a chance of one half, as it is in the film that runs backward.
+
+    v -> -v, while x and a stay: physics does not know which way time runs, but a field that reads velocities has to
+    learn it.
+    """
+    chance = torch.randint(2, (len(samples.positions),), generator=generator).to(samples.velocities)
+    sign = (1.0 - 2.0 * chance)[:, None, None]
+    before, after = (
+        None if one is None else PhaseState(one.positions, sign * one.velocities)
+        for one in (samples.before, samples.after)
+    )
+    return replace(samples, velocities=sign * samples.velocities, before=before, after=after)
 
 
 def random_rotations(like: Float[Tensor, "batch atoms 3"], generator: torch.Generator) -> Float[Tensor, "batch 3 3"]:

@@ -19,7 +19,7 @@ from neuralmd.fields.statistics import acceleration_scale, rms_per_element
 from neuralmd.interpolators.base import Interpolator
 from neuralmd.interpolators.splines import CubicHermite
 from neuralmd.system import Accelerations, Curves, PhaseState, System, Velocities
-from neuralmd.training.augmentation import Augmentation, unchanged
+from neuralmd.training.augmentation import Augmentation, randomly_reversed, unchanged
 
 Batch = TypeVar("Batch")
 
@@ -86,6 +86,7 @@ class DerivativeMatching(Objective[DerivativeSamples]):
         system: Its atoms.
         projection: `project_out_velocity` for data from a global thermostat, else `keep_all`.
         batch_size: Frames in a batch.
+        reversals: Whether frames come with their velocities reversed half of the time; see `randomly_reversed`.
     """
 
     masses: Tensor
@@ -93,10 +94,17 @@ class DerivativeMatching(Objective[DerivativeSamples]):
     speed: Tensor
 
     def __init__(
-        self, field: Field, samples: DerivativeSamples, system: System, projection: Projection, batch_size: int
+        self,
+        field: Field,
+        samples: DerivativeSamples,
+        system: System,
+        projection: Projection,
+        batch_size: int,
+        *,
+        reversals: bool = False,
     ) -> None:
         super().__init__()
-        self.field, self.projection, self.batch_size = field, projection, batch_size
+        self.field, self.projection, self.batch_size, self.reversals = field, projection, batch_size, reversals
         dtype = torch.get_default_dtype()
         self.samples = samples.to(dtype)
         self.register_buffer("masses", torch.as_tensor(system.masses, dtype=dtype)[:, None], persistent=False)
@@ -107,7 +115,8 @@ class DerivativeMatching(Objective[DerivativeSamples]):
     @override
     def draw(self, generator: torch.Generator, progress: float) -> DerivativeSamples:
         chosen = torch.randint(len(self.samples.positions), (self.batch_size,), generator=generator)
-        return self.samples[chosen.to(self.samples.positions.device)]
+        batch = self.samples[chosen.to(self.samples.positions.device)]
+        return randomly_reversed(batch, generator) if self.reversals else batch
 
     @override
     def forward(self, batch: DerivativeSamples, rows: slice = ALL) -> Float[Tensor, ""]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,30 @@ def test_second_differences_of_verlet_are_matched_exactly_by_the_true_field() ->
     assert objective(batch).item() < 1e-20
     wrong = DerivativeMatching(HarmonicField(2 * OMEGA), derivative_samples(frames, WHOLE), SYSTEM, keep_all, 64)
     assert wrong(batch).item() == pytest.approx(9.0, rel=0.3)
+
+
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_reversals_turn_velocities_around_and_change_nothing_for_what_does_not_read_them(neighbours: bool) -> None:
+    samples = derivative_samples(verlet(), WHOLE)
+    if neighbours:
+        here = PhaseState(samples.positions, samples.velocities)
+        samples = replace(samples, before=here, after=here)
+    plain, turning = (
+        DerivativeMatching(HarmonicField(OMEGA), samples, SYSTEM, keep_all, 100, reversals=reversals)
+        for reversals in (False, True)
+    )
+    first, second = (one.draw(torch.Generator().manual_seed(0), 0.0) for one in (plain, turning))
+    sign = (second.velocities * first.velocities).sum((1, 2)).sign()
+    assert set(sign.tolist()) == {-1.0, 1.0}
+    assert 30 < int((sign < 0).sum()) < 70
+    for one, other in ((first.before, second.before), (first.after, second.after)):
+        if one is not None:
+            assert other is not None
+            assert torch.equal(other.velocities, sign[:, None, None] * one.velocities)
+            assert torch.equal(other.positions, one.positions)
+    assert torch.equal(first.positions, second.positions)
+    assert torch.equal(first.accelerations, second.accelerations)
+    assert turning(second).item() == plain(first).item()
 
 
 def test_projection_hides_a_global_thermostat_and_nothing_else() -> None:
