@@ -16,9 +16,12 @@ from neuralmd.build.models import Trainable, interpolator
 from neuralmd.build.recurrent import fit_normalisation
 from neuralmd.config import DerivativeStage, Experiment, StageConfig, TrajectoryStage, dump
 from neuralmd.data.derivatives import Difference, difference_samples, force_samples
-from neuralmd.data.windows import DerivativeSamples, derivative_samples
+from neuralmd.data.samples import DerivativeSamples
+from neuralmd.data.windows import derivative_samples
 from neuralmd.errors import ConfigError
 from neuralmd.evaluation.metrics import hidden_frame_errors
+from neuralmd.fields.base import Field
+from neuralmd.fields.conservative import ConservativeField
 from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.statistics import MotionStatistics
 from neuralmd.interpolators.bidirectional import BidirectionalODE
@@ -28,6 +31,7 @@ from neuralmd.interpolators.calibration import calibrate_error_bars, calibrate_i
 from neuralmd.interpolators.learned_blend import LearnedBlend
 from neuralmd.training.augmentation import randomly_rotated, unchanged
 from neuralmd.training.checkpoint import load_weights, pack_system
+from neuralmd.training.energies import EnergyMatching
 from neuralmd.training.loop import Loop, LoopSettings, Progress
 from neuralmd.training.objectives import (
     DerivativeMatching,
@@ -207,19 +211,29 @@ def _separately(model: Trainable, objective: Callable[[Trainable], Objective[Any
     return Separately([objective(one) for one in alone])
 
 
+def _energies(field: Field, samples: DerivativeSamples, weight: float) -> EnergyMatching | None:
+    if weight == 0:
+        return None
+    if not isinstance(field, ConservativeField):
+        raise ConfigError("training.stages has an energy_weight, but the field has no energy: take kind conservative")
+    return EnergyMatching(field, samples, weight)
+
+
 def _objective(config: StageConfig, model: Trainable, data: Dataset, stride: int) -> Objective[Any]:
     match config:
         case DerivativeStage():
             if not isinstance(model, BidirectionalODE):
                 raise ConfigError("a derivative stage fits a field, but a recurrent network has none")
             projected = config.projection == "thermostat" and config.target == "differences"
+            samples = _samples(config, data)
             return DerivativeMatching(
                 model.field,
-                _samples(config, data),
+                samples,
                 data.frames.system,
                 project_out_velocity if projected else keep_all,
                 config.batch_size,
                 reversals=config.augmentation == "reversal",
+                energies=_energies(model.field, samples, config.energy_weight),
             )
         case TrajectoryStage():
             if config.augmentation == "rotations" and data.frames.system.pbc.any():

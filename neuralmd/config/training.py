@@ -45,6 +45,10 @@ class DerivativeStage(_Stage):
     `verlet` with a mean of the field at three frames, which costs three evaluations. Both want a finer
     model.solver.step, or model.solver.kind blanes_moan."""
 
+    energy_weight: float = Field(default=0.0, ge=0)
+    """Weight of the errors of the file's energies, over their spread, beside those of the accelerations; for field kind
+    conservative. A step takes half as long again."""
+
     augmentation: Literal["none", "reversal"] = "none"
     """`reversal` turns the velocities of every other frame around, for a field that reads velocities: it should give
     the same acceleration."""

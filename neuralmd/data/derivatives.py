@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from neuralmd.data.samples import DerivativeSamples
 from neuralmd.data.stencils import REACH, SECOND, combine
-from neuralmd.data.windows import DerivativeSamples, Frames, Part, derivative_samples
+from neuralmd.data.windows import Frames, Part, derivative_samples
 from neuralmd.errors import DataError
 from neuralmd.system import PhaseState
 
@@ -51,12 +52,13 @@ def difference_samples(frames: Frames, part: Part, difference: Difference) -> De
         case Difference.SEVEN_POINT:
             index, x = _inner(frames, part, REACH), frames.positions
             accelerations = combine(SECOND, lambda k: x[index + k]) / frames.timestep**2
-            return DerivativeSamples(x[index], frames.velocities[index], accelerations)
+            energies = frames.energies_at(index)
+            return DerivativeSamples(x[index], frames.velocities[index], accelerations, energies=energies)
         case Difference.NUMEROV:
             index, x, v = _inner(frames, part, 1), frames.positions, frames.velocities
             accelerations = (x[index + 1] - 2 * x[index] + x[index - 1]) / frames.timestep**2
             before, after = (PhaseState(x[index + k], v[index + k]) for k in (-1, 1))
-            return DerivativeSamples(x[index], v[index], accelerations, before, after)
+            return DerivativeSamples(x[index], v[index], accelerations, before, after, frames.energies_at(index))
         case _:
             assert_never(difference)
 
@@ -73,7 +75,12 @@ def force_samples(frames: Frames, part: Part) -> DerivativeSamples:
             "positions only"
         )
     index = _inner(frames, part, 0)
-    return DerivativeSamples(frames.positions[index], frames.velocities[index], frames.accelerations[index])
+    return DerivativeSamples(
+        frames.positions[index],
+        frames.velocities[index],
+        frames.accelerations[index],
+        energies=frames.energies_at(index),
+    )
 
 
 def _inner(frames: Frames, part: Part, reach: int) -> Int[Tensor, " inner"]:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuralmd.data.anchors import Anchors, Boundary
+from neuralmd.data.samples import DerivativeSamples
 from neuralmd.data.trajectory import Segment, Trajectory
 from neuralmd.errors import DataError
 from neuralmd.system import Curves, PhaseState, Positions, System, Times, Velocities
@@ -98,6 +99,7 @@ class Frames:
         positions: x [A].
         velocities: v [A/fs].
         accelerations: F/m [A/fs^2], where the file holds forces.
+        energies: Potential energies [eV], where it holds those.
     """
 
     system: System
@@ -106,10 +108,15 @@ class Frames:
     positions: Positions
     velocities: Velocities
     accelerations: Float[Tensor, "frames atoms 3"] | None
+    energies: Float[Tensor, " frames"] | None = None
 
     def __repr__(self) -> str:
         forces = "" if self.accelerations is None else ", with forces"
         return f"Frames({self.system.formula}, {len(self.positions)} frames, dt {self.timestep:.4g} fs{forces})"
+
+    def energies_at(self, index: Int[Tensor, " some"]) -> Float[Tensor, " some"] | None:
+        """Potential energies of some frames [eV], where there are any."""
+        return None if self.energies is None else self.energies[index]
 
     @classmethod
     def of(
@@ -128,7 +135,7 @@ class Frames:
                 "the trajectory holds no velocities: derive them with data.velocities=central (train, evaluate) or "
                 "`neuralmd thin --velocities central` (a file), or take a method that needs none (linear, cubic_spline)"
             )
-        forces = trajectory.forces
+        forces, energies = trajectory.forces, trajectory.energies
         masses = trajectory.system.masses[:, None]
         return cls(
             system=trajectory.system,
@@ -139,6 +146,7 @@ class Frames:
             accelerations=None
             if forces is None
             else torch.as_tensor(forces * ACCELERATION / masses, dtype=torch.float64, device=device),
+            energies=None if energies is None else torch.as_tensor(energies, dtype=torch.float64, device=device),
         )
 
 
@@ -244,41 +252,6 @@ def _context(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class DerivativeSamples:
-    """Frames with the acceleration that the integrator gave them.
-
-    Attributes:
-        positions: x(t) [A].
-        velocities: v(t) [A/fs].
-        accelerations: What is compared with the field, such as (x(t + dt) - 2 x(t) + x(t - dt)) / dt^2 [A/fs^2].
-        before: The frames at t - dt, where the field is to be evaluated there too; see `DerivativeMatching`.
-        after: Those at t + dt.
-    """
-
-    positions: Positions
-    velocities: Velocities
-    accelerations: Float[Tensor, "batch atoms 3"]
-    before: PhaseState | None = None
-    after: PhaseState | None = None
-
-    def __getitem__(self, chosen: slice | Int[Tensor, " chosen"]) -> DerivativeSamples:
-        before, after = (
-            None if one is None else PhaseState(one.positions[chosen], one.velocities[chosen])
-            for one in (self.before, self.after)
-        )
-        return DerivativeSamples(
-            self.positions[chosen], self.velocities[chosen], self.accelerations[chosen], before, after
-        )
-
-    def to(self, dtype: torch.dtype) -> DerivativeSamples:
-        """The same samples in another precision."""
-        before, after = (None if one is None else one.to(dtype) for one in (self.before, self.after))
-        return DerivativeSamples(
-            self.positions.to(dtype), self.velocities.to(dtype), self.accelerations.to(dtype), before, after
-        )
-
-
 def derivative_samples(frames: Frames, part: Part) -> DerivativeSamples:
     """Every frame of the part that has both neighbours in it, with its second difference.
 
@@ -295,5 +268,8 @@ def derivative_samples(frames: Frames, part: Part) -> DerivativeSamples:
     index = torch.cat(inner).to(frames.positions.device)
     x = frames.positions
     return DerivativeSamples(
-        x[index], frames.velocities[index], (x[index + 1] - 2 * x[index] + x[index - 1]) / frames.timestep**2
+        x[index],
+        frames.velocities[index],
+        (x[index + 1] - 2 * x[index] + x[index - 1]) / frames.timestep**2,
+        energies=frames.energies_at(index),
     )

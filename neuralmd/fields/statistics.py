@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neuralmd.data.windows import DerivativeSamples
+from neuralmd.data.samples import DerivativeSamples
 from neuralmd.errors import DataError
 from neuralmd.system import System
 

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from neuralmd.data.windows import DerivativeSamples, Frames, Part, cut, derivative_samples
+from neuralmd.data.samples import DerivativeSamples
+from neuralmd.data.windows import Frames, Part, cut, derivative_samples
 from neuralmd.errors import DataError
 from neuralmd.interpolators.base import Path
 from neuralmd.interpolators.bidirectional import BidirectionalODE

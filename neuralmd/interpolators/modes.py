@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neuralmd.data.windows import DerivativeSamples
+from neuralmd.data.samples import DerivativeSamples
 from neuralmd.errors import DataError
 from neuralmd.interpolators.orientation import BodyFrame, LabFrame, Rotations
 from neuralmd.system import Curves, Positions, System

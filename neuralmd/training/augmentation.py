@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neuralmd.data.anchors import Anchors, Boundary
-from neuralmd.data.windows import DerivativeSamples, Window
+from neuralmd.data.samples import DerivativeSamples
+from neuralmd.data.windows import Window
 from neuralmd.system import PhaseState
 
 Augmentation = Callable[[Window, torch.Generator], Window]

@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from neuralmd.data.windows import DerivativeSamples, Frames, Part, Window, cut
+from neuralmd.data.samples import DerivativeSamples
+from neuralmd.data.windows import Frames, Part, Window, cut
 from neuralmd.errors import DataError
 from neuralmd.fields.base import Field
 from neuralmd.fields.statistics import acceleration_scale, rms_per_element
@@ -20,6 +21,7 @@ from neuralmd.interpolators.base import Interpolator
 from neuralmd.interpolators.splines import CubicHermite
 from neuralmd.system import Accelerations, Curves, PhaseState, System, Velocities
 from neuralmd.training.augmentation import Augmentation, randomly_reversed, unchanged
+from neuralmd.training.energies import EnergyMatching
 
 Batch = TypeVar("Batch")
 
@@ -74,7 +76,8 @@ class DerivativeMatching(Objective[DerivativeSamples]):
     a_fd(t) = (x(t + dt) - 2 x(t) + x(t - dt)) / dt^2
 
     with s the RMS acceleration of the atom's element and P the projection. Where the field learns dx/dt too, the mean
-    of ( (dx/dt - v) / s_v )^2 is added, with s_v the RMS velocity of the element.
+    of ( (dx/dt - v) / s_v )^2 is added, with s_v the RMS velocity of the element. Energies can be
+    added, too; see `EnergyMatching`.
 
     Samples may hold other estimates of the acceleration than a_fd, as forces; see `neuralmd.data.derivatives`. For
     samples with neighbours, Numerov's mean (a_theta(x(t + dt)) + 10 a_theta(x(t)) + a_theta(x(t - dt))) / 12 stands in
@@ -87,6 +90,7 @@ class DerivativeMatching(Objective[DerivativeSamples]):
         projection: `project_out_velocity` for data from a global thermostat, else `keep_all`.
         batch_size: Frames in a batch.
         reversals: Whether frames come with their velocities reversed half of the time; see `randomly_reversed`.
+        energies: What the energies of the frames add to the loss; none to leave them out.
     """
 
     masses: Tensor
@@ -102,9 +106,11 @@ class DerivativeMatching(Objective[DerivativeSamples]):
         batch_size: int,
         *,
         reversals: bool = False,
+        energies: EnergyMatching | None = None,
     ) -> None:
         super().__init__()
         self.field, self.projection, self.batch_size, self.reversals = field, projection, batch_size, reversals
+        self.energies = energies
         dtype = torch.get_default_dtype()
         self.samples = samples.to(dtype)
         self.register_buffer("masses", torch.as_tensor(system.masses, dtype=dtype)[:, None], persistent=False)
@@ -126,6 +132,8 @@ class DerivativeMatching(Objective[DerivativeSamples]):
         loss = (residual / self.scale).square().mean()
         if self.field.learns_velocity:
             loss = loss + ((moved - mine.velocities) / self.speed).square().mean()
+        if self.energies is not None:
+            loss = loss + self.energies(mine)
         part, whole = len(mine.positions), len(batch.positions)
         return loss if part == whole else loss * (part / whole)
 

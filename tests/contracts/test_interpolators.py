@@ -12,7 +12,7 @@ from ase.calculators.emt import EMT
 from small_fields import LEARNED
 
 from neuralmd.data.anchors import Anchors
-from neuralmd.data.windows import DerivativeSamples
+from neuralmd.data.samples import DerivativeSamples
 from neuralmd.errors import DataError
 from neuralmd.fields.calculator import CalculatorField
 from neuralmd.interpolators.base import Interpolator

@@ -52,6 +52,18 @@ def test_forces_are_learned_where_the_file_has_them_and_asked_for_in_a_sentence_
     assert "the file holds no forces, but training.stages has target: forces; take target: differences" in told
 
 
+def test_energies_are_learned_by_a_field_that_has_one(workplace: Path, neuralmd) -> None:
+    weight = "training.stages.0.energy_weight=0.1"
+    energy = ("model.field={kind: conservative, channels: 4, l_max: 1, layers: 1}", "run.name=energies")
+    neuralmd("train", "water.yaml", *SHORT, *energy, weight)
+    told = neuralmd("train", "water.yaml", "run.name=none", weight, code=2).stderr.replace("\n", " ")
+    assert "training.stages has an energy_weight, but the field has no energy: take kind conservative" in told
+    bare = replace(read(workplace / "water.h5"), energies=None)
+    write(bare, workplace / "bare.npz")
+    told = neuralmd("train", "water.yaml", "data.path=bare.npz", *energy[:1], "run.name=bare", weight, code=2).stderr
+    assert "the file holds no energies, but training.stages has an energy_weight" in told.replace("\n", " ")
+
+
 def test_a_lambda_is_learned_for_a_field_that_is_there(trained: Path, tmp_path: Path, neuralmd) -> None:
     blend = "model.blend={kind: learned, strides: [10]}"
     told = neuralmd("fit-correction", str(trained), "run.name=leaning", blend)

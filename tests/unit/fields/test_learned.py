@@ -7,7 +7,7 @@ import torch
 from analytic import triangle
 from small_fields import CORNERS, HYDROGENS, LEARNED, friction, hamiltonian, mlp
 
-from neuralmd.data.windows import DerivativeSamples
+from neuralmd.data.samples import DerivativeSamples
 from neuralmd.errors import DataError, SolverError
 from neuralmd.fields.conservative import ConservativeField
 from neuralmd.fields.equivariant import EquivariantField

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from neuralmd.data.windows import DerivativeSamples
+from neuralmd.data.samples import DerivativeSamples
 from neuralmd.interpolators.modes import NormalModes
 from neuralmd.interpolators.smoothing import Mismatch, Noise, infer, remaining, response
 from neuralmd.system import System

@@ -13,8 +13,9 @@ from four_atoms import SYSTEM as FOUR
 from four_atoms import acceleration, simulated
 
 from neuralmd.data.derivatives import Difference, difference_samples, force_samples
+from neuralmd.data.samples import DerivativeSamples
 from neuralmd.data.trajectory import Trajectory, with_central_velocities, with_seven_point_velocities
-from neuralmd.data.windows import DerivativeSamples, Frames, Part
+from neuralmd.data.windows import Frames, Part
 from neuralmd.evaluation.metrics import hidden_frame_errors
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import PowerBlend

@@ -7,7 +7,7 @@ import torch
 from analytic import HarmonicField, triangle
 from small_fields import HYDROGENS, ensemble
 
-from neuralmd.data.windows import DerivativeSamples
+from neuralmd.data.samples import DerivativeSamples
 from neuralmd.errors import ConfigError
 from neuralmd.fields.base import Field
 from neuralmd.training.objectives import DerivativeMatching, keep_all
