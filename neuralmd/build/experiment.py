@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from neuralmd.build.dataset import Dataset, dataset, device, seen
 from neuralmd.build.models import Trainable, interpolator
 from neuralmd.build.recurrent import fit_normalisation
-from neuralmd.config import DerivativeStage, Experiment, StageConfig, TrajectoryStage, dump
+from neuralmd.config import (
+    DerivativeStage,
+    EquivariantCorrectionConfig,
+    Experiment,
+    NeuralODEConfig,
+    StageConfig,
+    TrajectoryStage,
+    dump,
+)
 from neuralmd.data.derivatives import Difference, difference_samples, force_samples
 from neuralmd.data.samples import DerivativeSamples
 from neuralmd.data.windows import derivative_samples
@@ -28,6 +36,7 @@ from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blend_fit import fit_blend
 from neuralmd.interpolators.bridge_fit import fit_bridge
 from neuralmd.interpolators.calibration import calibrate_error_bars, calibrate_inferred_error_bars, fit_correction
+from neuralmd.interpolators.equivariant_fit import fit_equivariant_correction
 from neuralmd.interpolators.learned_blend import LearnedBlend
 from neuralmd.training.augmentation import randomly_rotated, unchanged
 from neuralmd.training.checkpoint import load_weights, pack_system
@@ -69,9 +78,9 @@ def loop(config: Experiment, folder: Path, processes: Processes | None = None) -
     model, data, validate, identity = made.model, made.data, made.validate, made.identity
     _fit_units(model, data, config.data.stride)
     if next(model.parameters(), None) is None:
-        return Untrained(model, validate, identity, folder, _Polish(data))
+        return Untrained(model, validate, identity, folder, _Polish.of(config, data))
     training = config.training
-    polish = _Polish(data) if _Polish.has_work(model) else None
+    polish = _Polish.of(config, data) if _Polish.has_work(model) else None
     return Loop(
         model=model,
         stages=tuple(_stage(stage, model, data, config.data.stride) for stage in training.stages),
@@ -117,7 +126,7 @@ def refit(config: Experiment, folder: Path, weights: Mapping[str, Tensor], train
     of_field = {name.removeprefix(_FIELD): value for name, value in weights.items() if name.startswith(_FIELD)}
     load_weights(made.model.field, of_field, folder)
     at = Progress(step=trained.step, seconds=trained.seconds)
-    return Untrained(made.model, made.validate, made.identity, folder, _Polish(made.data), at)
+    return Untrained(made.model, made.validate, made.identity, folder, _Polish.of(config, made.data), at)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +171,20 @@ class _Validation:
 
 @dataclass(frozen=True, eq=False)
 class _Polish:
-    """Fits what comes last: lambda, bridge and correction to the training part, error bars to the validation part."""
+    """Fits what comes last: lambda, bridge and correction to the training part, error bars to the validation part.
+
+    Attributes:
+        data: The data.
+        steps: Of the fit of an equivariant correction.
+    """
 
     data: Dataset
+    steps: int
+
+    @staticmethod
+    def of(config: Experiment, data: Dataset) -> _Polish:
+        correction = config.model.correction if isinstance(config.model, NeuralODEConfig) else None
+        return _Polish(data, correction.steps if isinstance(correction, EquivariantCorrectionConfig) else 0)
 
     @staticmethod
     def has_work(model: Trainable) -> bool:
@@ -179,6 +199,7 @@ class _Polish:
             fit_blend(model, self.data.frames, self.data.split.train)
             fit_bridge(model, self.data.frames, self.data.split.train)
             fit_correction(model, self.data.frames, self.data.split.train)
+            fit_equivariant_correction(model, self.data.frames, self.data.split.train, self.steps)
             calibrate_error_bars(model, self.data.frames, self.data.split.validation)
             calibrate_inferred_error_bars(model, self.data.frames, self.data.split.validation)
 

@@ -15,6 +15,7 @@ from neuralmd.config import (
     ContinuousAdjointConfig,
     CorrectionConfig,
     Dopri5Config,
+    EquivariantCorrectionConfig,
     FittedBlendConfig,
     LearnedBlendConfig,
     LeastSquaresCorrectionConfig,
@@ -35,8 +36,10 @@ from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import Blend, CompactBlend, LinearBlend, PowerBlend, QuinticBlend, SmoothstepBlend
 from neuralmd.interpolators.bridge import ThermostatBridge
 from neuralmd.interpolators.correction import MismatchCorrection
+from neuralmd.interpolators.equivariant_correction import EquivariantCorrection
 from neuralmd.interpolators.error_bars import ErrorBars
 from neuralmd.interpolators.learned_blend import LearnedBlend
+from neuralmd.interpolators.mismatch import Correction
 from neuralmd.ode.adjoints import ContinuousAdjoint, ReversibleAdjoint
 from neuralmd.ode.solvers import RK4, BlanesMoan, Dopri5, Midpoint, Solver, VelocityVerlet
 from neuralmd.system import System
@@ -120,20 +123,27 @@ def _fitted_blend(config: FittedBlendConfig, system: System, timestep: float) ->
     return blend(config)
 
 
-def _correction(config: CorrectionConfig | None, system: System, timestep: float) -> MismatchCorrection | None:
+def _correction(config: CorrectionConfig | None, system: System, timestep: float) -> Correction | None:
     match config:
         case None | BridgeCorrectionConfig(terms=0):
             return None
         case LeastSquaresCorrectionConfig() | BridgeCorrectionConfig():
             return MismatchCorrection(system, [stride * timestep for stride in config.strides], config.terms)
+        case EquivariantCorrectionConfig():
+            gaps = [stride * timestep for stride in config.strides]
+            return EquivariantCorrection(system, gaps, config.channels, config.terms)
         case _:
             assert_never(config)
 
 
 def _bridge(config: CorrectionConfig | None, system: System, timestep: float) -> ThermostatBridge | None:
-    if not isinstance(config, BridgeCorrectionConfig):
-        return None
-    return ThermostatBridge(system, config.strides, timestep, config.rounds)
+    match config:
+        case BridgeCorrectionConfig():
+            return ThermostatBridge(system, config.strides, timestep, config.rounds)
+        case EquivariantCorrectionConfig(bridge=True):
+            return ThermostatBridge(system, config.strides, timestep, 0)
+        case _:
+            return None
 
 
 def _continuous(config: ContinuousAdjointConfig | None) -> ContinuousAdjoint | None:

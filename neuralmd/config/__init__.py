@@ -6,6 +6,7 @@ Objects never see it: `neuralmd.build` turns an `Experiment` into them.
 from neuralmd.config.corrections import (
     BridgeCorrectionConfig,
     CorrectionConfig,
+    EquivariantCorrectionConfig,
     LearnedBlendConfig,
     LeastSquaresCorrectionConfig,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "DerivativeStage",
     "Dopri5Config",
     "EnsembleFieldConfig",
+    "EquivariantCorrectionConfig",
     "EquivariantFieldConfig",
     "ErrorBarsConfig",
     "Experiment",

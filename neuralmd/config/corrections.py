@@ -43,6 +43,24 @@ class BridgeCorrectionConfig(_FittedForStrides):
     """Polynomials of time of a least-squares correction of what the bridge leaves; 0 for none."""
 
 
+class EquivariantCorrectionConfig(_FittedForStrides):
+    """A small equivariant network, linear in the mismatch, that sees the path; fitted when the training ends."""
+
+    kind: Literal["equivariant"] = "equivariant"
+
+    bridge: bool = True
+    """Whether the bridge comes first, and the network corrects what it leaves."""
+
+    channels: int = Field(default=16, ge=1)
+    """Features of each atom."""
+
+    terms: int = Field(default=8, ge=1, le=16)
+    """Polynomials of time."""
+
+    steps: int = Field(default=1500, ge=1)
+    """Steps of the fit, some ten milliseconds each for a small molecule."""
+
+
 class LearnedBlendConfig(_FittedForStrides):
     """A monotone lambda for each element and length of gap, fitted by least squares when the training ends.
 
@@ -57,7 +75,10 @@ def _least_squares_unless_told(correction: object) -> object:
 
 
 CorrectionConfig = Annotated[
-    Annotated[LeastSquaresCorrectionConfig | BridgeCorrectionConfig, Field(discriminator="kind")],
+    Annotated[
+        LeastSquaresCorrectionConfig | BridgeCorrectionConfig | EquivariantCorrectionConfig,
+        Field(discriminator="kind"),
+    ],
     BeforeValidator(_least_squares_unless_told),
 ]
 """What the mismatch of the solutions is used for; a block without a kind is the least-squares correction."""

@@ -7,7 +7,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from neuralmd.config.block import Block
-from neuralmd.config.corrections import BridgeCorrectionConfig, CorrectionConfig, LearnedBlendConfig
+from neuralmd.config.corrections import (
+    BridgeCorrectionConfig,
+    CorrectionConfig,
+    EquivariantCorrectionConfig,
+    LearnedBlendConfig,
+)
 from neuralmd.config.fields import EquivariantFieldConfig, FieldConfig, is_time_reversible
 
 
@@ -217,7 +222,10 @@ class NeuralODEConfig(Block):
             raise ValueError(
                 f"correction.rounds needs solver velocity_verlet or blanes_moan, but {self.solver.kind} came; take 0"
             )
-        if self.correction is not None and (self.correction.kind, self.blend.kind) == ("bridge", "learned"):
+        bridged = isinstance(self.correction, BridgeCorrectionConfig) or (
+            isinstance(self.correction, EquivariantCorrectionConfig) and self.correction.bridge
+        )
+        if bridged and self.blend.kind == "learned":
             raise ValueError(
                 "blend learned is fitted to solutions that a bridge then moves: take blend kind power with the bridge, "
                 "or correction kind least_squares"

@@ -24,9 +24,9 @@ from neuralmd.interpolators.both_ways import (
     span_of,
 )
 from neuralmd.interpolators.bridge import Bridged, ThermostatBridge
-from neuralmd.interpolators.correction import PROBES, MismatchCorrection, Solutions
 from neuralmd.interpolators.error_bars import ErrorBars, Guesses
 from neuralmd.interpolators.kicked import kicked_paths
+from neuralmd.interpolators.mismatch import PROBES, Correction, Solutions
 from neuralmd.ode.solvers import Solver
 from neuralmd.system import Curves, PhaseState, Times
 
@@ -62,7 +62,7 @@ class BidirectionalODE(Interpolator):
         field: Field,
         solver: Solver,
         blend: Blend,
-        correction: MismatchCorrection | None = None,
+        correction: Correction | None = None,
         error_bars: ErrorBars | None = None,
         bridge: ThermostatBridge | None = None,
         inferred_error_bars: ErrorBars | None = None,
@@ -152,7 +152,9 @@ class BidirectionalODE(Interpolator):
     def remark(self, gap: float) -> str | None:
         remarks = self.blend.remarks(gap)
         if self.correction is not None and self.correction.fitted(gap) is None:
-            known = ", ".join(f"{fitted:.4g}" for fitted in self.correction.gaps.tolist())
+            known = (
+                ", ".join(f"{fitted:.4g}" for fitted in self.correction.gaps[self.correction.ready].tolist()) or "no"
+            )
             remarks.append(
                 f"the correction was fitted for gaps of {known} fs; these of {gap:.4g} fs get the blend alone"
             )

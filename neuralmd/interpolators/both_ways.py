@@ -13,7 +13,7 @@ from torch import Tensor
 from neuralmd.data.anchors import Anchors
 from neuralmd.fields.base import Field
 from neuralmd.interpolators.base import Path
-from neuralmd.interpolators.correction import Solutions
+from neuralmd.interpolators.mismatch import Solutions
 from neuralmd.ode.grid import count_steps
 from neuralmd.ode.solve import Solution, solve
 from neuralmd.ode.solvers import Dopri5, Solver

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from neuralmd.errors import DataError
 from neuralmd.interpolators.base import Friction, Path
 from neuralmd.interpolators.both_ways import Impulses, Parts
-from neuralmd.interpolators.correction import Solutions
 from neuralmd.interpolators.error_bars import Spreads
+from neuralmd.interpolators.mismatch import Solutions
 from neuralmd.interpolators.modes import Modal, NormalModes
 from neuralmd.interpolators.orientation import Rotations
 from neuralmd.interpolators.smoothing import Inferred, Mismatch, Noise, infer, remaining, response

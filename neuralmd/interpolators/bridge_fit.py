@@ -15,7 +15,7 @@ from neuralmd.errors import DataError
 from neuralmd.interpolators.base import Path
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.bridge import Bridged, ThermostatBridge, probes_of
-from neuralmd.interpolators.correction import Solutions
+from neuralmd.interpolators.mismatch import Solutions
 from neuralmd.interpolators.modes import Modal
 from neuralmd.interpolators.smoothing import Noise
 from neuralmd.system import Curves

@@ -12,7 +12,7 @@ from neuralmd.errors import DataError
 from neuralmd.interpolators.base import Path
 from neuralmd.interpolators.batches import gaps_at_once
 from neuralmd.interpolators.bidirectional import BidirectionalODE
-from neuralmd.interpolators.correction import NormalEquations
+from neuralmd.interpolators.correction import MismatchCorrection, NormalEquations
 from neuralmd.interpolators.error_bars import Guesses, Residuals
 from neuralmd.interpolators.shooting import Dynamics, infer_velocities
 
@@ -24,22 +24,23 @@ _WINDOWS = 1024
 
 @torch.no_grad()
 def fit_correction(model: BidirectionalODE, frames: Frames, part: Part) -> None:
-    """Fit the correction of a model, if it has one, to windows of the training part, by least squares.
+    """Fit the least-squares correction of a model, if it has one, to windows of the training part, by least squares.
 
     Raises:
         DataError: If the part has no window of a gap that is to be fitted.
         SolverError: If an ODE cannot be solved.
     """
-    if model.correction is None:
+    correction = model.correction
+    if not isinstance(correction, MismatchCorrection):
         return
-    dtype = model.correction.coefficients.dtype
-    for index, gap in enumerate(model.correction.gaps.tolist()):
+    dtype = correction.coefficients.dtype
+    for index, gap in enumerate(correction.gaps.tolist()):
         stride = round(gap / frames.timestep)
         starts = part.starts(stride)
         if len(starts) == 0:
             raise DataError(f"the training part has no window of stride {stride} to fit the correction to")
         chosen = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _FITTED_WINDOWS)).long()]
-        equations = NormalEquations(model.correction, index, frames.timestep)
+        equations = NormalEquations(correction, index, frames.timestep)
         for some in chosen.split(gaps_at_once(model, frames.system.atoms, stride)):
             window = cut(frames, some, stride, dtype)
             found = model.uncorrected(window.anchors, window.times)

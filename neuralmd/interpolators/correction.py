@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import override
 
 from neuralmd.errors import DataError
 from neuralmd.interpolators.base import Path
-from neuralmd.system import Curves, System, Times
-
-PROBES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Where in the gap the mismatch is asked for signs of a thermostat, as parts of the gap."""
-
-_SAME_GAP: Final = 1e-3
-"""Part of a gap by which it may differ from one that was fitted."""
+from neuralmd.interpolators.mismatch import PROBES, Correction, Rated, Solutions, shapes
+from neuralmd.system import Curves, System
 
 _VELOCITY_WEIGHT: Final = 0.3
 """Weight of an error of velocity, times the time from frame to frame, against one of position."""
@@ -28,35 +23,7 @@ _RIDGE: Final = 1e-9
 """Part of the mean diagonal that is added to the normal equations, so that they can always be solved."""
 
 
-@dataclass(frozen=True, eq=False)
-class Solutions:
-    """Both solutions at the same times, and at the probes.
-
-    Attributes:
-        gap: Time from anchor to anchor [fs].
-        s: Times as parts of the gap.
-        forward: Solution from the first anchor.
-        backward: Solution from the second anchor, in order of increasing time.
-        forward_probes: The forward solution at `PROBES`.
-        backward_probes: The backward solution at `PROBES`.
-    """
-
-    gap: float
-    s: Times
-    forward: Path
-    backward: Path
-    forward_probes: Path
-    backward_probes: Path
-
-
-class Rated(NamedTuple):
-    """A quantity and its derivative."""
-
-    value: Tensor
-    rate: Tensor
-
-
-class MismatchCorrection(nn.Module):
+class MismatchCorrection(Correction):
     """A correction to the blend, linear in the mismatch of the two solutions, that vanishes at both anchors.
 
     delta(t) = sum_f sum_n C[e, f, n] phi_n(s) F_f(t),  phi_n(s) = 16 s^2 (1 - s)^2 T_n(2 s - 1),  s = t / gap
@@ -81,8 +48,6 @@ class MismatchCorrection(nn.Module):
         terms: Number of polynomials.
     """
 
-    gaps: Tensor
-
     coefficients: Tensor
     species: Tensor
     masses: Tensor
@@ -93,52 +58,28 @@ class MismatchCorrection(nn.Module):
         features = 4 + len(PROBES) * (1 + len(PROBES))
         self.terms = terms
         self.register_buffer("gaps", torch.tensor(gaps, dtype=torch.float64))
+        self.register_buffer("ready", torch.ones(len(gaps), dtype=torch.bool), persistent=False)
         self.register_buffer("coefficients", torch.zeros(len(gaps), len(elements), features, terms))
         self.register_buffer("species", torch.as_tensor(species), persistent=False)
         masses = torch.as_tensor(system.masses, dtype=torch.get_default_dtype())[:, None]
         self.register_buffer("masses", masses, persistent=False)
 
     def extra_repr(self) -> str:
-        """The gaps that it is for; see `torch.nn.Module.extra_repr`."""
-        return f"gaps of {', '.join(f'{gap:.4g}' for gap in self.gaps.tolist())} fs, terms={self.terms}"
+        """The gaps that it is for, and the number of polynomials; see `torch.nn.Module.extra_repr`."""
+        return f"{super().extra_repr()}, terms={self.terms}"
 
-    def fitted(self, gap: float) -> int | None:
-        """Index of the coefficients for gaps of this length [fs]; none if there are none."""
-        close = torch.nonzero((self.gaps - gap).abs() < _SAME_GAP * gap).flatten().tolist()
-        return close[0] if close else None
-
+    @override
     def forward(self, solutions: Solutions, accelerations: tuple[Curves, Curves]) -> Path:
-        """What to add to the blend's positions and velocities.
-
-        Args:
-            solutions: Forward and backward.
-            accelerations: dv/dt along the forward and the backward solution [A/fs^2].
-
-        Raises:
-            DataError: If it was not fitted for this gap.
-        """
         index = self.fitted(solutions.gap)
         if index is None:
             raise DataError(f"the correction was not fitted for gaps of {solutions.gap:g} fs")
         coefficients = self.coefficients[index][self.species]
-        shapes = self.shapes(solutions.s.to(solutions.forward.positions))
+        series = shapes(solutions.s.to(solutions.forward.positions), self.terms)
         features = self.features(solutions, accelerations)
-        weights = torch.einsum("afn,nt->fta", coefficients, shapes.value)[..., None, :, None]
-        slopes = torch.einsum("afn,nt->fta", coefficients, shapes.rate)[..., None, :, None] / solutions.gap
+        weights = torch.einsum("afn,nt->fta", coefficients, series.value)[..., None, :, None]
+        slopes = torch.einsum("afn,nt->fta", coefficients, series.rate)[..., None, :, None] / solutions.gap
         positions = (weights * features.value).sum(0)
         return Path(positions, (weights * features.rate + slopes * features.value).sum(0))
-
-    def shapes(self, s: Times) -> Rated:
-        """phi_n(s), whose values and slopes vanish at both ends, and d phi_n/ds; shape (terms, time)."""
-        x = 2.0 * s - 1.0
-        series = [Rated(torch.ones_like(x), torch.zeros_like(x)), Rated(x, torch.ones_like(x))]
-        for _ in range(2, self.terms):
-            (older, older_rate), (newer, newer_rate) = series[-2:]
-            series.append(Rated(2.0 * x * newer - older, 2.0 * newer + 2.0 * x * newer_rate - older_rate))
-        values = torch.stack([one.value for one in series[: self.terms]])
-        rates = torch.stack([one.rate for one in series[: self.terms]])
-        bump = 1.0 - x**2
-        return Rated(values * bump**2, 2.0 * (rates * bump**2 - 4.0 * x * bump * values))
 
     def features(self, solutions: Solutions, accelerations: tuple[Curves, Curves]) -> Rated:
         """F at the times of the solutions [A], and dF/dt [A/fs]; shape (features, time, batch, atoms, 3)."""
@@ -206,14 +147,14 @@ class NormalEquations:
             accelerations: dv/dt along both [A/fs^2].
             residual: r and dr/dt, the true positions and velocities less the blend's.
         """
-        shapes = self._correction.shapes(solutions.s.to(residual.positions))
+        series = shapes(solutions.s.to(residual.positions), self._correction.terms)
         features = self._correction.features(solutions, accelerations)
-        slopes = shapes.rate * (self._time / solutions.gap)
+        slopes = series.rate * (self._time / solutions.gap)
         for element in range(len(self._matrix)):
             atoms = self._correction.species == element
             values, rates = features.value[..., atoms, :], self._time * features.rate[..., atoms, :]
-            self._take(element, _columns(shapes.value, values), residual.positions[..., atoms, :])
-            columns = _columns(shapes.value, rates) + _columns(slopes, values)
+            self._take(element, _columns(series.value, values), residual.positions[..., atoms, :])
+            columns = _columns(series.value, rates) + _columns(slopes, values)
             self._take(element, columns, self._time * residual.velocities[..., atoms, :])
 
     def _take(self, element: int, columns: Float[Tensor, "unknowns rows"], right: Curves) -> None:
@@ -231,7 +172,7 @@ class NormalEquations:
 
 
 def _columns(
-    shapes: Float[Tensor, "terms time"], features: Float[Tensor, "features time batch atoms 3"]
+    series: Float[Tensor, "terms time"], features: Float[Tensor, "features time batch atoms 3"]
 ) -> Float[Tensor, "unknowns rows"]:
     """What each coefficient brings to each component, one row of the result for each coefficient."""
-    return torch.einsum("nt,ftbac->fntbac", shapes.double(), features.double()).flatten(2).flatten(0, 1)
+    return torch.einsum("nt,ftbac->fntbac", series.double(), features.double()).flatten(2).flatten(0, 1)

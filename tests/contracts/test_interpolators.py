@@ -20,6 +20,7 @@ from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import CompactBlend, LinearBlend, PowerBlend, QuinticBlend
 from neuralmd.interpolators.bridge import ThermostatBridge
 from neuralmd.interpolators.correction import MismatchCorrection
+from neuralmd.interpolators.equivariant_correction import EquivariantCorrection
 from neuralmd.interpolators.learned_blend import LearnedBlend
 from neuralmd.interpolators.one_way import BackwardODE, ForwardODE
 from neuralmd.interpolators.orientation import BodyFrame, LabFrame, Orientation
@@ -95,6 +96,17 @@ def corrected(dtype: torch.dtype) -> BidirectionalODE:
     return BidirectionalODE(field, VelocityVerlet(SPACING), PowerBlend(3.0), correction.to(dtype))
 
 
+def equivariantly_corrected(dtype: torch.dtype) -> BidirectionalODE:
+    """A blend with a correction whose last weights are random but small."""
+    torch.manual_seed(0)
+    correction = EquivariantCorrection(HYDROGENS, [GAP], channels=4)
+    torch.nn.init.normal_(correction.networks[0].leave, std=0.01)
+    correction.networks.requires_grad_()
+    correction.ready.fill_(value=True)
+    field = MorseField(dtype=dtype)
+    return BidirectionalODE(field, VelocityVerlet(SPACING), PowerBlend(3.0), correction.to(dtype))
+
+
 def bridged(dtype: torch.dtype, rounds: int = 0) -> BidirectionalODE:
     """A blend of two solutions that are moved by kicks, whose sizes are random but small."""
     generator = torch.Generator().manual_seed(0)
@@ -138,6 +150,7 @@ CASES = [
     ),
     Case("Verlet, learned", with_learned_blend),
     Case("Verlet, corrected", corrected),
+    Case("Verlet, corrected by a network", equivariantly_corrected),
     Case("Verlet, bridged", bridged),
     Case("Verlet, bridged in two rounds", lambda dtype: bridged(dtype, rounds=1)),
     Case(
