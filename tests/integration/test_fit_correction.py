@@ -24,7 +24,7 @@ def test_a_trained_field_gets_a_bridge_in_a_run_of_its_own(workplace: Path, neur
     assert errors["bridged"]["neural_ode_forward"]["mae"] == errors["water"]["neural_ode_forward"]["mae"]
     assert errors["bridged"]["neural_ode"]["mae"] < errors["water"]["neural_ode"]["mae"]
 
-    network = "model.correction={kind: equivariant, strides: [10], channels: 4, steps: 20}"
+    network = "model.correction={kind: equivariant, strides: [10], bridge: false, channels: 4, steps: 50}"
     neuralmd("fit-correction", "runs/water", "run.name=network", network)
     neuralmd("evaluate", "runs/network", "--json", "errors.json")
     corrected = json.loads((workplace / "errors.json").read_text())["methods"]["neural_ode"]["mae"]
