@@ -25,7 +25,7 @@ from neuralmd.config import (
 )
 from neuralmd.data.derivatives import Difference, difference_samples, force_samples
 from neuralmd.data.samples import DerivativeSamples
-from neuralmd.data.windows import derivative_samples
+from neuralmd.data.windows import derivative_samples, spread
 from neuralmd.errors import ConfigError
 from neuralmd.evaluation.metrics import hidden_frame_errors
 from neuralmd.fields.base import Field
@@ -164,8 +164,8 @@ class _Validation:
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
         starts = self.data.split.validation.starts(self.stride, self.stride, self.margin)
-        spread = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _VALIDATION_WINDOWS)).long()]
-        errors = hidden_frame_errors(model, self.data.frames, spread, self.stride)  # pyright: ignore[reportArgumentType]
+        chosen = spread(starts, _VALIDATION_WINDOWS)
+        errors = hidden_frame_errors(model, self.data.frames, chosen, self.stride)  # pyright: ignore[reportArgumentType]
         return {"validation/mae_A": errors.mae, "validation/rmse_A": errors.rmse}
 
 

@@ -58,7 +58,7 @@ class EquivariantCorrectionConfig(_FittedForStrides):
     """Polynomials of time."""
 
     steps: int = Field(default=1500, ge=1)
-    """Steps of the fit, some ten milliseconds each for a small molecule."""
+    """Steps of the fit, each on 64 windows."""
 
 
 class LearnedBlendConfig(_FittedForStrides):

@@ -47,7 +47,7 @@ class DerivativeStage(_Stage):
 
     energy_weight: float = Field(default=0.0, ge=0)
     """Weight of the errors of the file's energies, over their spread, beside those of the accelerations; for field kind
-    conservative. A step takes half as long again."""
+    conservative. A step takes one more evaluation of the energy."""
 
     augmentation: Literal["none", "reversal"] = "none"
     """`reversal` turns the velocities of every other frame around, for a field that reads velocities: it should give

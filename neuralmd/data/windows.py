@@ -46,6 +46,11 @@ class Part:
         return torch.as_tensor(np.concatenate(each) if each else np.zeros(0, dtype=np.int64))
 
 
+def spread(starts: Int[Tensor, " windows"], most: int) -> Int[Tensor, " some"]:
+    """No more than so many of the windows, spread evenly over all of them."""
+    return starts[torch.linspace(0, len(starts) - 1, min(len(starts), most)).long()]
+
+
 @dataclass(frozen=True)
 class Split:
     """The parts of a trajectory, in order of time and with a purge gap between them."""

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neuralmd.data.windows import Frames, Part, cut
+from neuralmd.data.windows import Frames, Part, cut, spread
 from neuralmd.errors import DataError
 from neuralmd.interpolators.batches import gaps_at_once
 from neuralmd.interpolators.bidirectional import BidirectionalODE
@@ -62,7 +62,7 @@ def _moments(
         raise DataError(
             f"the training part has no window of stride {stride} to fit lambda to: change model.blend.strides"
         )
-    chosen = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _WINDOWS)).long()]
+    chosen = spread(starts, _WINDOWS)
     belongs = torch.nn.functional.one_hot(blend.species).double()
     overlap = belongs.new_zeros(stride - 1, belongs.shape[1])
     square = torch.zeros_like(overlap)

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from neuralmd.data.samples import DerivativeSamples
-from neuralmd.data.windows import Frames, Part, cut, derivative_samples
+from neuralmd.data.windows import Frames, Part, cut, derivative_samples, spread
 from neuralmd.errors import DataError
 from neuralmd.interpolators.base import Path
 from neuralmd.interpolators.bidirectional import BidirectionalODE
@@ -78,7 +78,7 @@ def fit_bridge(model: BidirectionalODE, frames: Frames, part: Part) -> None:
                 f"the training part has {len(starts)} windows of stride {stride}, but the bridge needs {_FEWEST} to be "
                 "fitted to: leave the stride out of model.correction.strides, or give more frames"
             )
-        chosen = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _WINDOWS)).long()]
+        chosen = spread(starts, _WINDOWS)
         bridge.ready[index] = _Fit(model, bridge, frames, stride).helps(chosen)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from neuralmd.data.windows import Frames, Part, cut
+from neuralmd.data.windows import Frames, Part, cut, spread
 from neuralmd.errors import DataError
 from neuralmd.interpolators.base import Path
 from neuralmd.interpolators.batches import gaps_at_once
@@ -39,7 +39,7 @@ def fit_correction(model: BidirectionalODE, frames: Frames, part: Part) -> None:
         starts = part.starts(stride)
         if len(starts) == 0:
             raise DataError(f"the training part has no window of stride {stride} to fit the correction to")
-        chosen = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _FITTED_WINDOWS)).long()]
+        chosen = spread(starts, _FITTED_WINDOWS)
         equations = NormalEquations(correction, index, frames.timestep)
         for some in chosen.split(gaps_at_once(model, frames.system.atoms, stride)):
             window = cut(frames, some, stride, dtype)
@@ -71,7 +71,7 @@ def calibrate_error_bars(model: BidirectionalODE, frames: Frames, part: Part) ->
         starts = part.starts(stride)
         if len(starts) < bars.fewest_windows:
             continue
-        chosen = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _WINDOWS)).long()]
+        chosen = spread(starts, _WINDOWS)
         errors, guesses = [], []
         for some in chosen.split(gaps_at_once(model, frames.system.atoms, stride)):
             window = cut(frames, some, stride, bars.dtype)

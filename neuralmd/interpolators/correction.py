@@ -13,11 +13,8 @@ from typing_extensions import override
 
 from neuralmd.errors import DataError
 from neuralmd.interpolators.base import Path
-from neuralmd.interpolators.mismatch import PROBES, Correction, Rated, Solutions, shapes
+from neuralmd.interpolators.mismatch import PROBES, VELOCITY_WEIGHT, Correction, Rated, Solutions, shapes
 from neuralmd.system import Curves, System
-
-_VELOCITY_WEIGHT: Final = 0.3
-"""Weight of an error of velocity, times the time from frame to frame, against one of position."""
 
 _RIDGE: Final = 1e-9
 """Part of the mean diagonal that is added to the normal equations, so that they can always be solved."""
@@ -132,7 +129,7 @@ class NormalEquations:
     """
 
     def __init__(self, correction: MismatchCorrection, index: int, timestep: float) -> None:
-        self._correction, self._index, self._time = correction, index, _VELOCITY_WEIGHT * timestep
+        self._correction, self._index, self._time = correction, index, VELOCITY_WEIGHT * timestep
         elements, features, terms = correction.coefficients[index].shape
         size = features * terms
         device = correction.coefficients.device

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neuralmd.data.windows import Frames, Part, cut
+from neuralmd.data.windows import Frames, Part, cut, spread
 from neuralmd.errors import DataError
 from neuralmd.interpolators.batches import gaps_at_once
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.equivariant_correction import EquivariantCorrection, MismatchNetwork
-from neuralmd.interpolators.mismatch import shapes
+from neuralmd.interpolators.mismatch import VELOCITY_WEIGHT, shapes
 from neuralmd.system import Curves, Positions
 
 _WINDOWS: Final = 4096
@@ -26,8 +26,6 @@ _WORTH: Final = 0.999
 """Part of the squared error of the windows that are held out, above which a correction is not worth its evaluation."""
 
 _RATE: Final = 5e-3
-_VELOCITY_WEIGHT: Final = 0.3
-"""Weight of an error of velocity, times the time from frame to frame, against one of position."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +73,7 @@ def fit_equivariant_correction(model: BidirectionalODE, frames: Frames, part: Pa
                 f"the training part has {len(starts)} windows of stride {stride}, but the correction needs {_FEWEST} "
                 "to be fitted to: leave the stride out of model.correction.strides, or give more frames"
             )
-        chosen = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _WINDOWS)).long()]
+        chosen = spread(starts, _WINDOWS)
         last = int((chosen < chosen[-1] - _HELD_OUT * (chosen[-1] - chosen[0])).sum())
         # Windows overlap: those that share frames with the fitted ones are neither.
         apart = chosen[chosen >= min(int(chosen[last - 1]) + stride, int(chosen[-1]))]
@@ -86,7 +84,7 @@ def fit_equivariant_correction(model: BidirectionalODE, frames: Frames, part: Pa
             raise TypeError("not a network of the mismatch")
         s = torch.arange(1, stride, dtype=torch.float64, device=frames.positions.device) / stride
         series = shapes(s.to(fitted.missing), correction.terms)
-        rows = torch.cat((series.value, _VELOCITY_WEIGHT / stride * series.rate), dim=1)
+        rows = torch.cat((series.value, VELOCITY_WEIGHT / stride * series.rate), dim=1)
         _descend(network, rows, fitted, steps)
         correction.ready[index] = _share(network, rows, held_out) < _WORTH
 
@@ -106,7 +104,7 @@ def _known(
         slip: Curves = window.hidden_velocities - found.path.velocities
         middles.append(middle)
         vectors.append(seen)
-        missing.append(torch.cat((left, _VELOCITY_WEIGHT * frames.timestep * slip)))
+        missing.append(torch.cat((left, VELOCITY_WEIGHT * frames.timestep * slip)))
     return _Known(torch.cat(middles), torch.cat(vectors), torch.cat(missing, dim=1))
 
 

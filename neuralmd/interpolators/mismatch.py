@@ -15,6 +15,9 @@ from neuralmd.system import Curves, Times
 PROBES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Where in the gap the mismatch is asked for, beside the query times, as parts of the gap."""
 
+VELOCITY_WEIGHT: Final = 0.3
+"""Weight of an error of velocity in a fit, times the time from frame to frame, against one of position."""
+
 _SAME_GAP: Final = 1e-3
 """Part of a gap by which it may differ from one that was fitted."""
 

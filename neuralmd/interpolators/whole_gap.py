@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuralmd.data.anchors import Anchors, Boundary
-from neuralmd.data.windows import Frames, Part, cut
+from neuralmd.data.windows import Frames, Part, cut, spread
 from neuralmd.interpolators.base import Interpolator, Path, clean_times
 from neuralmd.interpolators.normalisation import Axes, Normalisation
 from neuralmd.interpolators.orientation import LabFrame, Orientation
@@ -68,8 +68,8 @@ class WholeGapRNN(Interpolator):
         """
         self.normalisation.fit(frames, part)
         starts = part.starts(stride)
-        spread = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _FITTED_WINDOWS)).long()]
-        window = cut(frames, spread, stride, torch.float64)
+        chosen = spread(starts, _FITTED_WINDOWS)
+        window = cut(frames, chosen, stride, torch.float64)
         missed = window.hidden - self.spline(window.anchors, window.times).positions
         share = missed / _bump(window.times / window.anchors.gap)
         self.correction.copy_(share.square().mean((0, 1, 3))[:, None].sqrt())
