@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from neuralmd.build.dataset import Dataset, dataset, device, seen
 from neuralmd.build.models import Trainable, interpolator
 from neuralmd.build.recurrent import fit_normalisation
+from neuralmd.build.validation import Validation
 from neuralmd.config import (
     DerivativeStage,
     EquivariantCorrectionConfig,
@@ -25,9 +26,8 @@ from neuralmd.config import (
 )
 from neuralmd.data.derivatives import Difference, difference_samples, force_samples
 from neuralmd.data.samples import DerivativeSamples
-from neuralmd.data.windows import derivative_samples, spread
+from neuralmd.data.windows import derivative_samples
 from neuralmd.errors import ConfigError
-from neuralmd.evaluation.metrics import hidden_frame_errors
 from neuralmd.fields.base import Field
 from neuralmd.fields.conservative import ConservativeField
 from neuralmd.fields.ensemble import EnsembleField
@@ -57,7 +57,6 @@ from neuralmd.training.untrained import Untrained
 
 _AUGMENTATIONS = {"none": unchanged, "rotations": randomly_rotated}
 _CLOCKS = {"wall": time.monotonic, "cpu": time.process_time}
-_VALIDATION_WINDOWS = 64
 _FIELD = "field."
 """What the names of the field's weights begin with."""
 
@@ -135,7 +134,7 @@ class _Made:
 
     data: Dataset
     model: Trainable
-    validate: _Validation
+    validate: Validation
     identity: Mapping[str, object]
 
     @staticmethod
@@ -151,22 +150,7 @@ class _Made:
             "velocity_source": str(data.velocity_source),
             "seen": seen(data).pack(),
         }
-        return _Made(data, model, _Validation(data, config.data.stride, model.boundary_frames - 1), identity)
-
-
-@dataclass(frozen=True, eq=False)
-class _Validation:
-    """The hidden-frame error of a model on the validation part."""
-
-    data: Dataset
-    stride: int
-    margin: int
-
-    def __call__(self, model: nn.Module) -> Mapping[str, float]:
-        starts = self.data.split.validation.starts(self.stride, self.stride, self.margin)
-        chosen = spread(starts, _VALIDATION_WINDOWS)
-        errors = hidden_frame_errors(model, self.data.frames, chosen, self.stride)  # pyright: ignore[reportArgumentType]
-        return {"validation/mae_A": errors.mae, "validation/rmse_A": errors.rmse}
+        return _Made(data, model, Validation(data, config.data.stride, model.boundary_frames - 1), identity)
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,11 +45,15 @@ def test_forces_are_learned_where_the_file_has_them_and_asked_for_in_a_sentence_
     workplace: Path, neuralmd
 ) -> None:
     neuralmd("train", "water.yaml", *SHORT, "training.stages.0.target=forces")
+    measured = json.loads((workplace / "runs" / "water" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert 0.0 < measured["validation/force_mae_eV_A"] < measured["validation/force_rmse_eV_A"]
     bare = replace(read(workplace / "water.h5"), forces=None)
     write(bare, workplace / "bare.npz")
     asked = ("data.path=bare.npz", "run.name=bare", "training.stages.0.target=forces")
     told = neuralmd("train", "water.yaml", *asked, code=2).stderr
     assert "the file holds no forces, but training.stages has target: forces; take target: differences" in told
+    neuralmd("train", "water.yaml", *SHORT, *asked[:2])
+    assert "force_mae" not in (workplace / "runs" / "bare" / "metrics.jsonl").read_text()
 
 
 def test_energies_are_learned_by_a_field_that_has_one(workplace: Path, neuralmd) -> None:

@@ -124,6 +124,8 @@ def test_the_logged_history_is_the_jsonl(tracked: Path) -> None:
         "train/minutes",
         "validation/mae_A",
         "validation/rmse_A",
+        "validation/force_mae_eV_A",
+        "validation/force_rmse_eV_A",
         "validation/best_mae_A",
     }
 
