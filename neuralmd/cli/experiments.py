@@ -16,6 +16,7 @@ from neuralmd.cli.options import (
     Json,
     Lengths,
     OverwriteRun,
+    Precision,
     RunFolder,
     Timestep,
     Topology,
@@ -83,6 +84,7 @@ def evaluate(
     drop_cell: DropCell = False,
     batch: Batch = None,
     device: Device = "auto",
+    precision: Precision = "single",
 ) -> None:
     """Compare a run with the splines on hidden frames: a table, and figures in the run's folder."""
     from neuralmd.cli.tables import show
@@ -90,9 +92,10 @@ def evaluate(
     from neuralmd.report.evaluation import Assessment
     from neuralmd.report.evaluation_media import publish
     from neuralmd.report.tables import evaluation_table
+    from neuralmd.runs import load_run
 
     said = of_data(data, declared(topology, length_unit, velocity_unit, drop_cell, timestep))
-    assessment = Assessment.of(run, data, stride, device, said)
+    assessment = Assessment.of(load_run(run, device, precision), data, stride, declared=said)
     for method in assessment.methods.values():
         method.at_once = batch
     if anchor_velocities == "inferred":

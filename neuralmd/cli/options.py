@@ -73,6 +73,10 @@ FineData = Annotated[
     typer.Option("--data", help="A fine trajectory to evaluate on; by default the test part of the run's own."),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute; auto is a GPU where one is.")]
+Precision = Annotated[
+    Literal["single", "double"],
+    typer.Option(help="Of all that the model computes; it learned in single."),
+]
 Batch = Annotated[
     int | None,
     typer.Option("--batch", min=1, help="Gaps computed at once; by default what is fast and fits into the memory."),

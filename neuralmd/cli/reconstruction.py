@@ -20,6 +20,7 @@ from neuralmd.cli.options import (
     LengthsOfEach,
     MaxError,
     Overwrite,
+    Precision,
     Timestep,
     Topologies,
     Topology,
@@ -49,6 +50,7 @@ def reconstruct(
     wrap: Wrap = False,
     batch: Batch = None,
     device: Device = "auto",
+    precision: Precision = "single",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a reconstruction that was stopped.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -62,7 +64,7 @@ def reconstruct(
     said = declared(topology, length_unit, velocity_unit, drop_cell)
     wishes = Wishes(stride, method, timestep, said, wrap, max_error, Fallback(fallback))
     with connected() as workers:
-        plan = workers.each(lambda: Plan.of(load_run(run, device), coarse, wishes))
+        plan = workers.each(lambda: Plan.of(load_run(run, device, precision), coarse, wishes))
         plan.how.method.at_once = batch
         workers.first(lambda: tell([*plan.notes(output), *losses(output)]))
         quiet = nullcontext(None)

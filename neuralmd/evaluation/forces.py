@@ -45,7 +45,7 @@ def force_errors(field: Field, frames: Frames, chosen: Int[Tensor, " frames"]) -
     """
     if frames.accelerations is None:
         raise DataError("the file holds no forces, with which those of a field could be compared")
-    dtype = torch.get_default_dtype()
+    dtype = next((parameter.dtype for parameter in field.parameters()), torch.float64)
     state = PhaseState(frames.positions[chosen].to(dtype), frames.velocities[chosen].to(dtype))
     masses = torch.as_tensor(frames.system.masses, dtype=torch.float64, device=state.positions.device)[:, None]
     wrong = KINETIC_ENERGY * masses * (field(state).double() - frames.accelerations[chosen])

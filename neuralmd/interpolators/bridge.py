@@ -209,10 +209,13 @@ class ThermostatBridge(nn.Module):
 
         L = exp(1/M sum_k log s_k)
 
-        over the M modes, with s_k of `Inferred`: the geometric mean. The arithmetic mean is that of a few modes whose
-        noise is larger than it was fitted, and says little of how far the path errs.
+        over the M vibrations, with s_k of `Inferred`: the geometric mean. The arithmetic mean is that of a few modes
+        whose noise is larger than it was fitted, and says little of how far the path errs. A field whose forces sum to
+        zero leaves no mismatch of translations but rounding, of which a geometric mean would make much.
         """
-        return bridged.found.surprises.clamp(min=_LEAST_SURPRISE).log().mean(1).exp().to(self.white)
+        return (
+            bridged.found.surprises[:, self.modes.free :].clamp(min=_LEAST_SURPRISE).log().mean(1).exp().to(self.white)
+        )
 
     def mismatch(self, both: Solutions, weight: Parts) -> tuple[Rotations, Mismatch]:
         """The rotations into the axes of the modes, and the mismatch there in the middle of the gap."""
@@ -233,11 +236,11 @@ class ThermostatBridge(nn.Module):
         """The kicks that a mismatch tells of, those included that the solutions were already solved with."""
         omegas = self.modes.omegas.double()
         if applied is None:
-            return infer(mismatch, omegas, noise)
+            return infer(mismatch, omegas, noise, self.modes.free)
         shift, turn = response(omegas, mismatch.time - mismatch.kicks)
         x = mismatch.positions + (shift[:, None] * applied).sum(0)
         v = mismatch.velocities + (turn[:, None] * applied).sum(0)
-        return infer(replace(mismatch, positions=x, velocities=v), omegas, noise)
+        return infer(replace(mismatch, positions=x, velocities=v), omegas, noise, self.modes.free)
 
     def moves(self, times: Times, kicks: Float[Tensor, " kick"], size: Modal, *, ahead: bool) -> tuple[Modal, Modal]:
         """What kicks of that size do to the positions and velocities of a solution, forward (`ahead`) or backward."""

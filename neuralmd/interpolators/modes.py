@@ -59,6 +59,11 @@ class NormalModes(nn.Module):
         self.register_buffer("masses", torch.as_tensor(system.masses, dtype=torch.float64), persistent=False)
 
     @property
+    def free(self) -> int:
+        """How many modes are translations and rotations; they come first."""
+        return 6 if isinstance(self.orientation, BodyFrame) else 3
+
+    @property
     def _masses(self) -> Float[Tensor, " atoms"]:
         return self.masses.double()
 

@@ -82,7 +82,8 @@ class Inferred:
         spread: Standard deviation of c_j.
         root: R_c with R_c^T R_c = <c c^T> - <c><c>^T.
         kicks: Mean of c_j v + w_j, for each mode.
-        surprise: z^T S^-1 z / dim z for each gap: 1 on average if the noise is as large as was said.
+        surprise: z^T S^-1 z / dim z = (2 sum_k s_k + <c>^T <c c^T>^-1 <c>) / dim z for each gap, with the surprises s_k
+            of the modes that vibrate: 1 on average if the noise is as large as was said.
         surprises: (z - G <c>)^T D^-1 (z - G <c>) / 2 for each mode: the same for what the thermostat leaves over.
     """
 
@@ -94,7 +95,7 @@ class Inferred:
     surprises: Float[Tensor, "batch modes"]
 
 
-def infer(mismatch: Mismatch, omegas: Omegas, noise: Noise) -> Inferred:
+def infer(mismatch: Mismatch, omegas: Omegas, noise: Noise, free: int = 0) -> Inferred:
     """The mean of all kicks, given the mismatch z.
 
     z = sum_j Phi(t_m - t_j) (0, k_j),  k_j = c_j v_j + w_j,  Phi(t) (0, k) = (k sin(omega t) / omega, k cos(omega t))
@@ -107,6 +108,13 @@ def infer(mismatch: Mismatch, omegas: Omegas, noise: Noise) -> Inferred:
 
     The middle of the gap is the best t_m: no kick is propagated over more than half of it, so the harmonic
     approximation errs least.
+
+    Args:
+        mismatch: z.
+        omegas: Angular frequencies of the modes [1/fs].
+        noise: Standard deviations of the kicks.
+        free: How many of the first modes are translations and rotations, which do not count as a surprise: a field
+            whose forces sum to zero leaves no mismatch of them but rounding.
     """
     answer, rest, lower = _seen(mismatch, omegas, noise)
     z = torch.stack((mismatch.positions, mismatch.velocities), dim=-1)
@@ -119,14 +127,15 @@ def infer(mismatch: Mismatch, omegas: Omegas, noise: Noise) -> Inferred:
     same = torch.eye(len(root), dtype=root.dtype, device=root.device)
     half = torch.linalg.cholesky(same + reduced @ reduced.mT)
     right = reduced @ white[..., None]
-    factors = (root @ torch.cholesky_solve(right, half))[..., 0]
+    scores = torch.cholesky_solve(right, half)
+    factors = (root @ scores)[..., 0]
     spread = torch.linalg.solve_triangular(half, root.T.expand(len(half), -1, -1), upper=False)
     left = z - torch.einsum("jbkx,bj->bkx", pushed, factors)
     weights = torch.cholesky_solve(left[..., None], lower)[..., 0]
     surprises = 0.5 * (left * weights).sum(-1)
     kicks = factors.T[..., None] * mismatch.along + torch.einsum("kjx,bkx->jbk", rest, weights)
-    explained = torch.linalg.solve_triangular(half, right, upper=False).square().sum((1, 2))
-    surprise = (white.square().sum(1) - explained) / white.shape[1]
+    telling = surprises[:, free:]
+    surprise = (2.0 * telling.sum(1) + scores.square().sum((1, 2))) / (2 * telling.shape[1])
     return Inferred(factors, spread.norm(dim=1), spread, kicks, surprise, surprises)
 
 

@@ -54,6 +54,18 @@ def test_evaluation_compares_all_methods_on_the_test_part(run: Path, workplace: 
         assert (run / "evaluation-stride10" / figure).read_bytes().startswith(b"\x89PNG")
 
 
+def test_double_precision_rebuilds_the_same_to_rounding(run: Path, coarse: Path, workplace: Path, neuralmd) -> None:
+    errors, paths = {}, {}
+    for precision in ("single", "double"):
+        neuralmd("evaluate", "runs/water", "--precision", precision, "--json", "errors.json")
+        errors[precision] = json.loads((workplace / "errors.json").read_text())["methods"]["neural_ode"]["mae"]
+        told = ("--run", "runs/water", "--stride", "10", "--precision", precision)
+        neuralmd("reconstruct", "coarse.h5", f"{precision}.h5", *told)
+        paths[precision] = read(workplace / f"{precision}.h5").positions
+    assert errors["single"] == pytest.approx(errors["double"], rel=0.01)
+    assert 0.0 < np.abs(paths["single"] - paths["double"]).max() < 3e-6
+
+
 def test_evaluation_at_another_stride_and_on_another_file(run: Path, workplace: Path, neuralmd) -> None:
     neuralmd("evaluate", "runs/water", "--stride", "5", "--data", "water.h5", "--json", "errors.json")
     result = json.loads((workplace / "errors.json").read_text())

@@ -50,6 +50,9 @@ def test_the_posterior_is_that_of_a_gaussian() -> None:
     torch.testing.assert_close(found.spread[0], left.diagonal().sqrt(), rtol=1e-6, atol=1e-10)
     surprise = z @ torch.linalg.solve(covariance, z) / 6
     torch.testing.assert_close(found.surprise[0], surprise, rtol=1e-6, atol=0.0)
+    few = infer(mismatch, omegas, noise, free=1)
+    assert float(few.surprise[0]) == pytest.approx(float((6 * surprise - 2 * found.surprises[0, 0]) / 4), rel=1e-6)
+    torch.testing.assert_close(few.kicks, found.kicks, rtol=0.0, atol=0.0)
     effect = torch.randn(2, 6, 3, generator=rng, dtype=torch.float64)
     left_open = of_kicks - of_kicks @ onto.T @ torch.linalg.solve(covariance, onto @ of_kicks)
     blocks = left_open.unflatten(0, (3, 6)).unflatten(2, (3, 6))
