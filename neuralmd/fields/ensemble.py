@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from typing_extensions import override
 
 from neuralmd.errors import ConfigError
@@ -78,3 +79,11 @@ class EnsembleField(Field):
     @override
     def forward(self, state: PhaseState) -> Accelerations:
         return torch.stack([one(state) for one in self.members]).mean(0)
+
+    def disagreement(self, state: PhaseState) -> Float[Tensor, " batch"]:
+        """s^2 of the accelerations, the mean over atoms and components [A^2/fs^4].
+
+        s^2 = 1 / (M - 1) sum_m |a_m - a|^2
+        """
+        each = torch.stack([one(state) for one in self.members])
+        return each.var(0).mean((1, 2))

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from neuralmd.data.anchors import Anchors
 from neuralmd.fields.base import Field
+from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.interpolators.base import Interpolator, Path, clean_times
 from neuralmd.interpolators.blending import Blend, blend
 from neuralmd.interpolators.both_ways import (
@@ -110,7 +111,7 @@ class BidirectionalODE(Interpolator):
         path = self.joined(ends.forward, ends.backward, both.s, gap)
         if bridged is not None:
             path = replace(path, friction=bridged.friction)
-        return Uncorrected(path, both, bridged, probed if wanted else None)
+        return Uncorrected(anchors, path, both, bridged, probed if wanted else None)
 
     def corrected(self, uncorrected: Uncorrected) -> Path:
         """The path with the correction, if there is one for such gaps."""
@@ -124,9 +125,15 @@ class BidirectionalODE(Interpolator):
         """Squared errors of the atoms as far as the solutions tell of them; see `ErrorBars`."""
         both, bridge, bridged = uncorrected.both, self.bridge, uncorrected.bridged
         if bridged is None or bridge is None:
-            return Guesses.without_levels((both.backward.positions - both.forward.positions).square().mean(-1))
-        variances = bridge.variances(bridged, both.s * both.gap, self.blend.weight(both.s))
-        return Guesses(variances, bridge.level(bridged))
+            squares = (both.backward.positions - both.forward.positions).square().mean(-1)
+            told = Guesses.without_levels(squares)
+        else:
+            squares = bridge.variances(bridged, both.s * both.gap, self.blend.weight(both.s))
+            told = Guesses(squares, bridge.level(bridged))
+        if not isinstance(self.field, EnsembleField):
+            return told
+        ends = (uncorrected.anchors.start, uncorrected.anchors.end)
+        return Guesses(told.squares, torch.stack([self.field.disagreement(end) for end in ends]).mean(0))
 
     def accelerations(self, both: Solutions) -> tuple[Curves, Curves]:
         """dv/dt along both solutions: the solver's, or else by one more evaluation of the field at each time."""
@@ -247,12 +254,14 @@ class Uncorrected:
     """A path before the correction.
 
     Attributes:
+        anchors: What it goes through.
         path: The path.
         both: The two solutions, at its times and at the bridge's probes, if there is one.
         bridged: Both after the bridge's kicks, of which the path is made; none without a bridge for such gaps.
         for_correction: The same at the correction's probes; none if there is none for such gaps.
     """
 
+    anchors: Anchors
     path: Path
     both: Solutions
     bridged: Bridged | None

@@ -80,7 +80,8 @@ class ErrorBars(nn.Module):
     distribution-free guarantee, level (n + 1) / n; and 1 / m if the m scores of a window are independent, where it is
     that of m n scores.
 
-    L is what the gap's own mismatch says of all its errors together (`ThermostatBridge.level`; 1 without a bridge).
+    L is what the gap's own mismatch says of all its errors together (`ThermostatBridge.level`; 1 without a bridge), or,
+    of an ensemble of fields, how much these disagree at both anchors (`EnsembleField.disagreement`).
     From one stretch of a trajectory to the next, a field errs more or less, and with it all errors of a gap. Within the
     calibration's stretch this hardly shows, so that the regression takes most of sigma^2 for constant; with L, that
     constant is one of the gap's errors relative to its mismatch, and bars widen where the field does worse.

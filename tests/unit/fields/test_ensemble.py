@@ -30,6 +30,16 @@ def test_errors_of_opposite_sign_cancel() -> None:
     torch.testing.assert_close(middle(state), (soft(state) + stiff(state)) / 2)
 
 
+def test_disagreement_is_the_variance_of_the_members() -> None:
+    state = triangle()
+    one, other, third = (HarmonicField(0.2 * n**0.5) for n in (1, 2, 3))
+    found = EnsembleField([one, other]).disagreement(state)
+    apart = (one(state) - other(state)).square().mean((1, 2)) / 2  # of two numbers: half the square of their difference
+    torch.testing.assert_close(found, apart)
+    # accelerations in the ratio 1 : 2 : 3 have the variance 1, of two in the ratio 1 : 2 it is 1/2
+    torch.testing.assert_close(EnsembleField([one, other, third]).disagreement(state), 2 * found)
+
+
 def test_learned_velocities_are_averaged_too() -> None:
     members = [hamiltonian(), hamiltonian()]
     with torch.no_grad():

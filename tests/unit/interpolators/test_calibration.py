@@ -10,12 +10,14 @@ from springs import STEP, STRIDE, SYSTEM, Springs, thermostatted
 
 from neuralmd.data.windows import Frames, Part, cut
 from neuralmd.evaluation.metrics import hidden_frame_errors
+from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import CompactBlend, PowerBlend
 from neuralmd.interpolators.calibration import calibrate_error_bars, fit_correction
 from neuralmd.interpolators.correction import MismatchCorrection
 from neuralmd.interpolators.error_bars import ErrorBars, Guesses
 from neuralmd.ode.solvers import VelocityVerlet
+from neuralmd.system import Accelerations, PhaseState
 
 TRAIN, VALIDATION, TEST = (Part((range(*span),)) for span in ((0, 2000), (2000, 3500), (3500, 5000)))
 
@@ -66,6 +68,26 @@ def test_bars_need_both_solutions_where_the_blend_reads_one(frames: Frames) -> N
     guesses = Guesses.without_levels((backward.positions - forward.positions).square().mean(-1))
     expected = bars(window.anchors.gap, s, guesses)
     torch.testing.assert_close(after.error_bars, expected)
+
+
+class Softer(Springs):
+    """Springs that give way by a twentieth."""
+
+    def forward(self, state: PhaseState) -> Accelerations:
+        return 0.95 * super().forward(state)
+
+
+def test_bars_of_an_ensemble_grow_with_its_disagreement(frames: Frames) -> None:
+    bars, field = ErrorBars(SYSTEM, (STRIDE,), STEP), EnsembleField([Springs(), Softer()])
+    model = BidirectionalODE(field, VelocityVerlet(STEP), PowerBlend(3.0), None, bars)
+    calibrate_error_bars(model, frames, VALIDATION)
+    window = cut(frames, TEST.starts(STRIDE, STRIDE), STRIDE, torch.float64)
+    found = model.uncorrected(window.anchors, window.times, reach=1.0)
+    levels = model.guesses(found).levels
+    apart = [(0.05 * Springs()(end)).square().mean((1, 2)) / 2 for end in (window.anchors.start, window.anchors.end)]
+    torch.testing.assert_close(levels, (apart[0] + apart[1]) / 2)
+    errors = hidden_frame_errors(model, frames, TEST.starts(STRIDE, 3), STRIDE)
+    assert errors.coverage == pytest.approx(0.9, abs=0.05)
 
 
 def test_a_stride_with_too_few_windows_has_no_bars_and_says_so(frames: Frames) -> None:
