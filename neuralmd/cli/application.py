@@ -17,7 +17,7 @@ from neuralmd.cli.downloads import download
 from neuralmd.cli.experiments import evaluate, train
 from neuralmd.cli.fitting import fit_correction
 from neuralmd.cli.reconstruction import fit_and_reconstruct, reconstruct
-from neuralmd.cli.reports import report
+from neuralmd.cli.reports import curves, report
 from neuralmd.cli.start import configs, demo
 from neuralmd.cli.sweeps import sweep, sweep_report
 from neuralmd.cli.trajectories import info, simulate, thin
@@ -53,6 +53,7 @@ app.command()(fit_and_reconstruct)
 app.command()(mismatch)
 app.command()(spectrum)
 app.command()(report)
+app.command()(curves)
 app.command()(sweep)
 app.command()(sweep_report)
 

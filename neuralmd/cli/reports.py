@@ -1,4 +1,4 @@
-"""The command that makes a report of a run."""
+"""Commands that show what came of runs: a report, and learning curves."""
 
 from __future__ import annotations
 
@@ -69,3 +69,23 @@ def report(
         page = job.carry_out(output, advance)
     size = page.write(output, overwrite=overwrite)
     typer.echo(f"{output}: {job.scene.frames} frames in 3-D, {size / 1e6:.1f} MB; open it in a browser")
+
+
+def curves(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of trainings, which need not have ended.")],
+    metrics: Annotated[
+        str, typer.Option(help="What to show of metrics.jsonl, as validation/mae_A,train/loss.")
+    ] = "validation/mae_A",
+    labels: Annotated[str | None, typer.Option(help="A name for each run, as small,large.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the curves into this file (.png).")] = None,
+) -> None:
+    """Show the learning curves of trainings: what they measured, over the time that it took."""
+    from neuralmd.cli.tables import show
+    from neuralmd.report.curves import curves as read
+    from neuralmd.report.curves import plot, table
+
+    found = read(runs, metrics.split(","), None if labels is None else labels.split(","))
+    show(table(found).rich())
+    if figure is not None:
+        plot(found, figure)
+        typer.echo(f"figure: {figure}")

@@ -6,9 +6,10 @@ import math
 from pathlib import Path
 
 from neuralmd.config.selection import CONFIG_KEY
+from neuralmd.report.curves import metric_title
 from neuralmd.report.style import clear, new_figure, save, styles_of
-from neuralmd.sweeps.records import history
-from neuralmd.sweeps.results import Results, metric_title, shown
+from neuralmd.sweeps.results import Results, shown
+from neuralmd.training.history import history
 
 _BEST = "#cc3311"
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuralmd.config.selection import CONFIG_KEY
+from neuralmd.report.curves import metric_title
 from neuralmd.report.style import new_figure, save
 from neuralmd.sweeps.distributions import Value, is_number
 from neuralmd.sweeps.records import Record
-from neuralmd.sweeps.results import Results, Setting, metric_title, shown
+from neuralmd.sweeps.results import Results, Setting, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

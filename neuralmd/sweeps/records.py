@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +13,8 @@ from neuralmd.config import yaml12
 from neuralmd.errors import ConfigError
 from neuralmd.sweeps.distributions import Value
 from neuralmd.sweeps.space import Sweep, load
-from neuralmd.training.tracking import METRICS_FILE, SUMMARY_FILE
+from neuralmd.training.history import history
+from neuralmd.training.tracking import SUMMARY_FILE
 
 SWEEP_FILE = "sweep.yaml"
 """The sweep file that the trials are drawn from."""
@@ -45,21 +45,6 @@ class Record:
     value: float | None = None
     error: str | None = None
     worker: str | None = None
-
-
-@dataclass(frozen=True)
-class Logged:
-    """A metric at one step of a run.
-
-    Attributes:
-        step: The step.
-        minutes: Time of training by then [min]; not a number where it was not told.
-        value: The metric.
-    """
-
-    step: int
-    minutes: float
-    value: float
 
 
 def write(folder: Path, record: Record) -> None:
@@ -113,23 +98,6 @@ def kept(folder: Path) -> Sweep:
     if not (folder / SWEEP_FILE).is_file():
         raise ConfigError(f"{folder}: holds no sweep (no {SWEEP_FILE}); expected the folder of a sweep, as runs/NAME")
     return load(folder / SWEEP_FILE)
-
-
-def history(run: Path, metric: str) -> list[Logged]:
-    """A metric as a run logged it."""
-    path = run / METRICS_FILE
-    if not path.is_file():
-        return []
-    found = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue  # the last line of a killed run
-        if line.get(metric) is not None:
-            minutes = float(line.get("train/minutes", math.nan))
-            found.append(Logged(int(line["step"]), minutes, float(line[metric])))
-    return found
 
 
 def final_value(run: Path, metric: str) -> float | None:

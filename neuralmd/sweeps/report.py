@@ -16,8 +16,9 @@ from neuralmd.runs import CONFIG
 from neuralmd.sweeps.figures import plot_importance, plot_learning_curves
 from neuralmd.sweeps.importance import importance_of
 from neuralmd.sweeps.parallel_coordinates import plot_parallel_coordinates
-from neuralmd.sweeps.records import Record, history
+from neuralmd.sweeps.records import Record
 from neuralmd.sweeps.results import Results, describe, shown
+from neuralmd.training.history import history
 from neuralmd.training.tracking import SUMMARY_FILE
 
 if TYPE_CHECKING:

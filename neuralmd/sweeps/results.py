@@ -134,13 +134,6 @@ def shown(value: Value) -> str:
             return Path(text).stem if text.endswith((".yaml", ".yml")) else text
 
 
-def metric_title(metric: str) -> str:
-    """A metric with its unit, as an axis shows it: validation/best_mae_A is `validation: best MAE [Å]`."""
-    part, _, name = metric.partition("/")
-    words, unit = (name.removesuffix("_A"), " [Å]") if name.endswith("_A") else (name, "")
-    return f"{part}: {words.replace('_', ' ').replace('mae', 'MAE').replace('rmse', 'RMSE')}{unit}"
-
-
 def summary(sweep: Sweep, done: Sequence[Record], trials: int) -> str:
     """What came out of a sweep, in one line."""
     counts = ", ".join(

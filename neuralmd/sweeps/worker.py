@@ -25,6 +25,7 @@ from neuralmd.sweeps.records import Record
 from neuralmd.sweeps.space import Sweep
 from neuralmd.sweeps.study import turn
 from neuralmd.sweeps.trials import run_trial, trial_experiment
+from neuralmd.training.history import history
 from neuralmd.training.tracking import Observe, Stop
 
 _LOGGER = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ def _watch(sweep: Sweep, run: Path, claim: Claim) -> Observe:
     def observe(_step: int, metrics: Mapping[str, float]) -> None:
         if metric not in metrics:
             return
-        logged = records.history(run, metric)
+        logged = history(run, metric)
         try:
             if logged:
                 claim.trial.report(logged[-1].value, len(logged))
