@@ -254,8 +254,8 @@ def load_run(folder: Path | str, device: str = "auto", precision: Precision = "s
     Args:
         folder: The run's folder, or its model file.
         device: `auto`, `cpu` or `cuda`.
-        precision: Of all that the model computes: `single`, as it was trained, rounds positions to 1e-7 A and takes
-            half the time of `double`.
+        precision: Of all that the model computes: `single`, as it was trained, or `double`. In single precision
+            positions are rounded to some 1e-7 A.
 
     Raises:
         CheckpointError: If there is no whole model that this version can read.
