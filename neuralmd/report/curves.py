@@ -16,6 +16,8 @@ from neuralmd.training.history import Logged, history, lines
 _UNITS: Final = {"_eV_A": " [eV/Å]", "_A": " [Å]"}
 _STEPS: Final = frozenset({"step", "train/minutes"})
 _MARKERS: Final = "os^Dvp*X"
+_SEEN: Final = 0.01
+"""Part of a value by which what is fitted at the end must change it to be drawn."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def plot(found: Sequence[Curve], path: Path) -> None:
             x = [each.minutes if timed else each.step for each in one.while_training]
             y = [each.value for each in one.while_training]
             axis.plot(x, y, color=colour, lw=1.3, marker=marker, ms=5, markevery=[-1], label=styles[one.label].label)
-            if one.fitted is not None and one.fitted.value != y[-1]:
+            if one.fitted is not None and abs(one.fitted.value - y[-1]) > _SEEN * abs(y[-1]):
                 end = one.fitted.minutes if timed else one.fitted.step
                 axis.plot([x[-1], end], [y[-1], one.fitted.value], color=colour, lw=0.8, ls=":")
                 axis.plot(end, one.fitted.value, color=colour, marker=marker, ms=5, mfc="white")
