@@ -125,15 +125,14 @@ class BidirectionalODE(Interpolator):
         """Squared errors of the atoms as far as the solutions tell of them; see `ErrorBars`."""
         both, bridge, bridged = uncorrected.both, self.bridge, uncorrected.bridged
         if bridged is None or bridge is None:
-            squares = (both.backward.positions - both.forward.positions).square().mean(-1)
-            told = Guesses.without_levels(squares)
+            told = Guesses.without_levels((both.backward.positions - both.forward.positions).square().mean(-1))
         else:
-            squares = bridge.variances(bridged, both.s * both.gap, self.blend.weight(both.s))
-            told = Guesses(squares, bridge.level(bridged))
-        if not isinstance(self.field, EnsembleField):
-            return told
-        ends = (uncorrected.anchors.start, uncorrected.anchors.end)
-        return Guesses(told.squares, torch.stack([self.field.disagreement(end) for end in ends]).mean(0))
+            variances = bridge.variances(bridged, both.s * both.gap, self.blend.weight(both.s))
+            told = Guesses(variances, bridge.level(bridged))
+        if isinstance(self.field, EnsembleField):
+            ends = uncorrected.anchors.start, uncorrected.anchors.end
+            told = replace(told, levels=torch.stack([self.field.disagreement(end) for end in ends]).mean(0))
+        return told
 
     def accelerations(self, both: Solutions) -> tuple[Curves, Curves]:
         """dv/dt along both solutions: the solver's, or else by one more evaluation of the field at each time."""

@@ -213,9 +213,8 @@ class ThermostatBridge(nn.Module):
         whose noise is larger than it was fitted, and says little of how far the path errs. A field whose forces sum to
         zero leaves no mismatch of translations but rounding, of which a geometric mean would make much.
         """
-        return (
-            bridged.found.surprises[:, self.modes.free :].clamp(min=_LEAST_SURPRISE).log().mean(1).exp().to(self.white)
-        )
+        vibrations = bridged.found.surprises[:, self.modes.free :]
+        return vibrations.clamp(min=_LEAST_SURPRISE).log().mean(1).exp().to(self.white)
 
     def mismatch(self, both: Solutions, weight: Parts) -> tuple[Rotations, Mismatch]:
         """The rotations into the axes of the modes, and the mismatch there in the middle of the gap."""
