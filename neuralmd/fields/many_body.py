@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from e3nn import o3
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuralmd.fields.constant import Constant
@@ -61,24 +62,39 @@ class _Product(nn.Module):
         super().__init__()
         every = allowed_paths(l_max, l_max, l_out)
         self.paths = tuple(path for path in every if not symmetric or path.feature <= path.harmonic)
-        self._coefficients = [Constant(_coefficients(path)) for path in self.paths]
-        fan_in = [sum(path.output == degree for path in self.paths) for degree in range(l_out + 1)]
+        self._coefficients = Constant(torch.cat([coupling_of_features(path, l_max) for path in self.paths]))
+        self._fan_in = [sum(path.output == degree for path in self.paths) for degree in range(l_out + 1)]
         self.mix = nn.ParameterList(
-            nn.Parameter(torch.randn(count * channels, channels) / (count * channels) ** 0.5) for count in fan_in
+            nn.Parameter(torch.randn(count * channels, channels) / (count * channels) ** 0.5) for count in self._fan_in
         )
 
     def forward(self, first: Features, second: Features) -> Features:
         """The mixed products, by degree."""
-        found: list[list[Tensor]] = [[] for _ in self.mix]
-        for path, coefficients in zip(self.paths, self._coefficients, strict=True):
-            one, other = first[path.feature], second[path.harmonic]
-            pairs = (one.unsqueeze(2) * other.unsqueeze(1)).flatten(1, 2).flatten(2)
-            coupled = torch.matmul(coefficients.like(pairs), pairs)
-            found[path.output].append(coupled.unflatten(-1, one.shape[2:]))
-        return [torch.cat(parts, dim=-1) @ mix for parts, mix in zip(found, self.mix, strict=True)]
+        one = _components_first(first)
+        other = one if second is first else _components_first(second)
+        # Every component with every other, so that one matrix product makes all couplings.
+        pairs = (one.unsqueeze(1) * other.unsqueeze(0)).flatten(0, 1)
+        coupled = self._coefficients.like(pairs) @ pairs.flatten(1)
+        rows = [count * (2 * degree + 1) for degree, count in enumerate(self._fan_in)]
+        return [
+            (part.view(count, -1, *one.shape[1:]).permute(2, 1, 3, 0, 4).flatten(3)) @ mix
+            for count, part, mix in zip(self._fan_in, coupled.split(rows), self.mix, strict=True)
+        ]
 
 
-def _coefficients(path: TensorPath) -> Tensor:
-    """Clebsch-Gordan coefficients, m3 by (m1, m2), for components of order one: e3nn's "component" normalisation."""
+def _components_first(features: Features) -> Float[Tensor, "components batch atoms channels"]:
+    """All components one below the other."""
+    return torch.cat([each.transpose(0, 1) for each in features])
+
+
+def coupling_of_features(path: TensorPath, l_max: int) -> Float[Tensor, "rows pairs"]:
+    """Clebsch-Gordan coefficients of a path: m3 by every pair of components of two sets of features up to a degree.
+
+    They are those for components of order one, e3nn's "component" normalisation.
+    """
     wigner = o3.wigner_3j(path.feature, path.harmonic, path.output, dtype=torch.float64)
-    return wigner.permute(2, 0, 1).flatten(1) * (2 * path.output + 1) ** 0.5
+    components = (l_max + 1) ** 2
+    among_all = wigner.new_zeros(2 * path.output + 1, components, components)
+    first, second = (slice(degree**2, (degree + 1) ** 2) for degree in (path.feature, path.harmonic))
+    among_all[:, first, second] = wigner.permute(2, 0, 1) * (2 * path.output + 1) ** 0.5
+    return among_all.flatten(1)
