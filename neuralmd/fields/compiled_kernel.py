@@ -10,6 +10,7 @@ from typing import NamedTuple, no_type_check
 
 import numpy as np
 
+from neuralmd.fields.compiled_update import Update, clear, update
 from neuralmd.fields.machine_code import compiled, kept
 from neuralmd.fields.packed import Shape, Weights
 
@@ -28,17 +29,7 @@ class _Scratch(NamedTuple):
     couplings: np.ndarray
     radial: np.ndarray
     messages: np.ndarray
-    mixed: np.ndarray
-    gates: np.ndarray
-
-
-@compiled
-@no_type_check
-def _clear(rows, count):
-    """Set the first rows to zero."""
-    for k in range(count):
-        for place in range(rows.shape[1]):
-            rows[k, place] = 0
+    update: Update
 
 
 @compiled
@@ -96,7 +87,7 @@ def _harmonics(pairs, shape, weights, monomials, harmonics):
     for k in range(len(shape.products)):
         for pair in range(pairs):
             monomials[4 + k, pair] = monomials[shape.products[k, 0], pair] * monomials[shape.products[k, 1], pair]
-    _clear(harmonics, len(harmonics))
+    clear(harmonics, len(harmonics))
     for k in range(len(shape.harmonics)):
         row, source, value = shape.harmonics[k, 0], shape.harmonics[k, 1], weights.harmonics[k]
         for pair in range(pairs):
@@ -108,7 +99,7 @@ def _harmonics(pairs, shape, weights, monomials, harmonics):
 def _couple(pairs, k, shape, weights, scratch):
     """G of each path of layer k for all pairs of a block."""
     g, y = scratch.couplings, scratch.harmonics
-    _clear(g, shape.layers[k, 6])
+    clear(g, shape.layers[k, 6])
     for entry in range(shape.layers[k, 2], shape.layers[k, 3]):
         row, source, value = shape.couplings[entry, 0], shape.couplings[entry, 1], weights.couplings[entry]
         for pair in range(pairs):
@@ -121,7 +112,7 @@ def _gather(i, before, features, k, shape, weights, scratch):  # noqa: C901, PLR
     """Sum the messages of layer k to atom i over all others; `before` pairs of the block come before its own."""
     t, u, w, g = weights.radial, scratch.monomials, scratch.spline, scratch.couplings
     radial, messages, channels = scratch.radial, scratch.messages, features.shape[2]
-    _clear(messages, shape.layers[k, 7])
+    clear(messages, shape.layers[k, 7])
     for j in range(features.shape[1]):
         pair = before + j
         n = scratch.intervals[pair]
@@ -170,71 +161,11 @@ def _gather(i, before, features, k, shape, weights, scratch):  # noqa: C901, PLR
 
 @compiled
 @no_type_check
-def _multiply(source, row, linear, first, target, into):
-    """Add the product of a row of the source with the matrix that begins at a row of the linear maps."""
-    channels = source.shape[1]
-    fours = channels - channels % 4
-    for k in range(0, fours, 4):
-        s0, s1, s2, s3 = source[row, k], source[row, k + 1], source[row, k + 2], source[row, k + 3]
-        line = first + k
-        for c in range(channels):
-            target[into, c] += (
-                s0 * linear[line, c] + s1 * linear[line + 1, c] + s2 * linear[line + 2, c] + s3 * linear[line + 3, c]
-            )
-    for k in range(fours, channels):
-        s0 = source[row, k]
-        for c in range(channels):
-            target[into, c] += s0 * linear[first + k, c]
-
-
-@compiled
-@no_type_check
-def _mix(i, features, k, begin, shape, linear, scratch):
-    """Mix the messages to atom i, and keep some of its features; the row after the last linear map used."""
-    messages, mixed, gates, channels = scratch.messages, scratch.mixed, scratch.gates, features.shape[2]
-    _clear(mixed, len(mixed))
-    row = 0
-    for path in range(shape.layers[k, 0], shape.layers[k, 1]):
-        output = shape.paths[path, 1]
-        for m in range(output * output, (output + 1) * (output + 1)):
-            _multiply(messages, row, linear, begin, mixed, m)
-            row += 1
-        begin += channels
-    for degree in range(min(shape.layers[k, 4], shape.layers[k, 5]) + 1):
-        for m in range(degree * degree, (degree + 1) * (degree + 1)):
-            for c in range(channels):
-                gates[0, c] = features[m, i, c]
-            _multiply(gates, 0, linear, begin, mixed, m)
-        begin += channels
-    return begin
-
-
-@compiled
-@no_type_check
-def _gate(i, highest, begin, linear, mixed, gates, target):
-    """Gate the features of atom i; the row after the last linear map used."""
-    channels, one = linear.shape[1], linear.dtype.type(1)
-    for c in range(channels):
-        target[0, i, c] = mixed[0, c] / (one + np.exp(-mixed[0, c]))
-    for degree in range(1, highest + 1):
-        for c in range(channels):
-            gates[0, c] = linear[begin, c]
-        _multiply(mixed, 0, linear, begin + 1, gates, 0)
-        for c in range(channels):
-            gates[0, c] = one / (one + np.exp(-gates[0, c]))
-        for m in range(degree * degree, (degree + 1) * (degree + 1)):
-            for c in range(channels):
-                target[m, i, c] = mixed[m, c] * gates[0, c]
-        begin += channels + 1
-    return begin
-
-
-@compiled
-@no_type_check
 def _room(atoms, block, shape, weights):
     """Scratch arrays for molecules of so many atoms, so many of which are centres of a block."""
     dtype, channels, pairs = weights.linear.dtype, weights.linear.shape[1], block * atoms
-    highest = max(shape.most[4], shape.most[5])
+    highest = max(shape.most[4], shape.most[5], shape.most[8])
+    components = (highest + 1) * (highest + 1)
     return _Scratch(
         np.empty((4 + len(shape.products), pairs), dtype),
         np.empty(pairs, dtype),
@@ -244,8 +175,12 @@ def _room(atoms, block, shape, weights):
         np.empty((shape.most[6], pairs), dtype),
         np.empty(channels, dtype),
         np.empty((shape.most[7], channels), dtype),
-        np.empty(((highest + 1) * (highest + 1), channels), dtype),
-        np.empty((1, channels), dtype),
+        Update(
+            np.empty((components, channels), dtype),
+            np.empty((1, channels), dtype),
+            np.empty((shape.most[11], channels), dtype),
+            np.empty((3, components, channels), dtype),
+        ),
     )
 
 
@@ -265,7 +200,7 @@ def evaluate(positions, inputs, outputs, shape: Shape, weights: Weights):
     block = min(atoms, max(1, _PAIRS_AT_ONCE // atoms))
     scratch = _room(atoms, block, shape, weights)
     r, u, y = scratch.distances, scratch.monomials, scratch.harmonics
-    here = np.empty((len(scratch.mixed), atoms, linear.shape[1]), linear.dtype)
+    here = np.empty((len(scratch.update.mixed), atoms, linear.shape[1]), linear.dtype)
     there = np.empty_like(here)
     for b in range(len(positions)):
         _copy(inputs[b], here, inputs.shape[1])
@@ -281,8 +216,7 @@ def evaluate(positions, inputs, outputs, shape: Shape, weights: Weights):
                 _couple(pairs, k, shape, weights, scratch)
                 for i in range(first, last):
                     _gather(i, (i - first) * atoms, here, k, shape, weights, scratch)
-                    end = _mix(i, here, k, begin, shape, linear, scratch)
-                    end = _gate(i, shape.layers[k, 5], end, linear, scratch.mixed, scratch.gates, there)
+                    end = update(i, (here, there), k, begin, (shape, weights), scratch.messages, scratch.update)
             begin = end
             here, there = there, here
         _copy(here, outputs[b], outputs.shape[1])

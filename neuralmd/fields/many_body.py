@@ -36,8 +36,12 @@ class ManyBody(nn.Module):
         self.l_out, self.correlation = l_out, correlation
         highest = [l_max] * (correlation - 2) + [l_out]
         self.powers = nn.ModuleList(
-            _Product(channels, l_max, last, symmetric=index == 0) for index, last in enumerate(highest)
+            Product(channels, l_max, last, symmetric=index == 0) for index, last in enumerate(highest)
         )
+
+    def products(self) -> list[Product]:
+        """What makes each power from the one before it and the messages."""
+        return [each for each in self.powers if isinstance(each, Product)]
 
     def forward(self, messages: Features) -> Features:
         """The many-body features of each atom, from what it is told."""
@@ -48,7 +52,7 @@ class ManyBody(nn.Module):
         return [each / self.correlation**0.5 for each in total]
 
 
-class _Product(nn.Module):
+class Product(nn.Module):
     """Two sets of features, coupled channel by channel, and mixed.
 
     Args:
@@ -60,6 +64,7 @@ class _Product(nn.Module):
 
     def __init__(self, channels: int, l_max: int, l_out: int, *, symmetric: bool) -> None:
         super().__init__()
+        self.l_max = l_max
         every = allowed_paths(l_max, l_max, l_out)
         self.paths = tuple(path for path in every if not symmetric or path.feature <= path.harmonic)
         self._coefficients = Constant(torch.cat([coupling_of_features(path, l_max) for path in self.paths]))

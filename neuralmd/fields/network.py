@@ -144,11 +144,6 @@ class EquivariantNetwork(nn.Module):
         self.compiled = None
         self.use("auto")
 
-    @property
-    def many_body(self) -> bool:
-        """Whether a layer sees several neighbours together."""
-        return any(each.products is not None for each in self.interactions)
-
     def use(self, neighbours: Neighbours) -> None:
         """Find neighbours in another way from now on. Weights stay, and results but for rounding.
 

@@ -12,6 +12,7 @@ from numpy import ndarray
 from torch import nn
 
 from neuralmd.fields.interaction import Interaction
+from neuralmd.fields.many_body import ManyBody, coupling_of_features
 from neuralmd.fields.radial import RadialNetworks
 from neuralmd.fields.tensor_product import Coupling, TensorPath
 
@@ -29,8 +30,13 @@ class Shape(NamedTuple):
         harmonics: Each spherical harmonic and one of its monomials.
         couplings: Each row (path, m3, m1) of a layer's G and one of its harmonics.
         paths: Degrees of the feature and of the output of each path, layer by layer.
+        outputs: Degree of the output of each path of all powers of messages.
+        pairs: Each row (path, m3) of a power, and two components whose product is added to it.
+        powers: For each power of each layer: its first path and the one after its last; its first pair and the one
+            after its last.
         layers: For each layer: its first path and the one after its last; its first coupling and the one after its
-            last; the highest degree of its features and of its output; its rows of G; its rows of messages.
+            last; the highest degree of its features and of its output; its rows of G; its rows of messages; the highest
+            degree of these; its first power and the one after its last; the most rows of one of these.
         most: The largest of each of these over all layers.
     """
 
@@ -40,8 +46,11 @@ class Shape(NamedTuple):
     harmonics: Int[ndarray, "terms 2"]
     couplings: Int[ndarray, "entries 2"]
     paths: Int[ndarray, "paths 2"]
-    layers: Int[ndarray, "layers 8"]
-    most: Int[ndarray, " 8"]
+    outputs: Int[ndarray, " power_paths"]
+    pairs: Int[ndarray, "products 3"]
+    powers: Int[ndarray, "powers 4"]
+    layers: Int[ndarray, "layers 12"]
+    most: Int[ndarray, " 12"]
 
 
 class Weights(NamedTuple):
@@ -53,8 +62,10 @@ class Weights(NamedTuple):
         radial: The radial table.
         harmonics: The coefficient of each entry of `Shape.harmonics`.
         couplings: The coefficient of each entry of `Shape.couplings`.
-        linear: All linear maps, one below the other, in the order of their use: of each layer the mix of each path,
-            what is kept of each degree, and for each higher degree the bias and the matrix of its gates.
+        pairs: The coefficient of each entry of `Shape.pairs`.
+        linear: All linear maps, one below the other, in the order of their use: of each layer the mix of each path, that
+            of each path of each power, what is kept of each degree, and for each higher degree the bias and the matrix
+            of its gates.
     """
 
     intervals: Float[ndarray, " one"]
@@ -62,6 +73,7 @@ class Weights(NamedTuple):
     radial: Float[ndarray, "knots paths channels"]
     harmonics: Float[ndarray, " terms"]
     couplings: Float[ndarray, " entries"]
+    pairs: Float[ndarray, " products"]
     linear: Float[ndarray, "rows channels"]
 
 
@@ -76,6 +88,15 @@ class _Terms(NamedTuple):
     """A sparse matrix: target and source of each entry, and the entry."""
 
     places: list[tuple[int, int]]
+    values: list[float]
+
+
+class _Powers(NamedTuple):
+    """The powers of all layers so far, as in `Shape` and `Weights`."""
+
+    spans: list[tuple[int, ...]]
+    outputs: list[int]
+    places: list[tuple[int, ...]]
     values: list[float]
 
 
@@ -97,14 +118,9 @@ def pack(layers: nn.ModuleList, radials: RadialNetworks, coupling: Coupling, dty
         raise ValueError("only a network whose radial functions are tabulated can be packed")
     interactions = [each for each in layers if isinstance(each, Interaction)]
     products, harmonics = _harmonics(max(path.harmonic for each in interactions for path in each.paths))
-    couplings, spans, first = _Terms([], []), [], 0
+    couplings, powers, spans = _Terms([], []), _Powers([], [], [], []), []
     for each in interactions:
-        entry = len(couplings.places)
-        rows = _couple(each.paths, coupling.neighbours, couplings)
-        span = (first, first + len(each.paths), entry, len(couplings.places))
-        messages = sum(2 * path.output + 1 for path in each.paths)
-        spans.append((*span, max(path.feature for path in each.paths), each.l_out, rows, messages))
-        first += len(each.paths)
+        spans.append(_span(each, spans[-1][1] if spans else 0, coupling.neighbours, couplings, powers))
     shape = Shape(
         knots=_whole(radials.pairs.cpu().numpy() * table.knots),
         last=table.knots - 4,
@@ -112,6 +128,9 @@ def pack(layers: nn.ModuleList, radials: RadialNetworks, coupling: Coupling, dty
         harmonics=_whole(harmonics.places),
         couplings=_whole(couplings.places),
         paths=_whole([(path.feature, path.output) for each in interactions for path in each.paths]),
+        outputs=_whole(powers.outputs),
+        pairs=_whole(powers.places).reshape(-1, 3),
+        powers=_whole(powers.spans).reshape(-1, 4),
         layers=_whole(spans),
         most=_whole(np.max(spans, axis=0)),
     )
@@ -121,10 +140,42 @@ def pack(layers: nn.ModuleList, radials: RadialNetworks, coupling: Coupling, dty
         radial=table.coefficients().numpy(),
         harmonics=np.array(harmonics.values),
         couplings=np.array(couplings.values),
+        pairs=np.array(powers.values),
         linear=torch.cat([part.double().cpu() for each in interactions for part in _linear_maps(each)]).numpy(),
     )
     precision = np.float32 if dtype == torch.float32 else np.float64
     return Packed(shape, Weights(*(np.ascontiguousarray(each, dtype=precision) for each in exact)))
+
+
+def _span(
+    interaction: Interaction, first: int, neighbours: float, couplings: _Terms, powers: _Powers
+) -> tuple[int, ...]:
+    """Add a layer's couplings and powers; its row of `Shape.layers`, where its paths begin at `first`."""
+    paths, entry, power = interaction.paths, len(couplings.places), len(powers.spans)
+    rows = _couple(paths, neighbours, couplings)
+    most = 0 if interaction.products is None else _multiply_out(interaction.products, powers)
+    return (
+        *(first, first + len(paths), entry, len(couplings.places)),
+        *(max(path.feature for path in paths), interaction.l_out, rows, sum(2 * path.output + 1 for path in paths)),
+        *(max(path.output for path in paths), power, len(powers.spans), most),
+    )
+
+
+def _multiply_out(products: ManyBody, powers: _Powers) -> int:
+    """Add the powers of a layer; the most rows that one of them has."""
+    most = 0
+    for product in products.products():
+        path, entry, row = len(powers.outputs), len(powers.places), 0
+        for each in product.paths:
+            for matrix in coupling_of_features(each, product.l_max).unflatten(1, (-1, (product.l_max + 1) ** 2)):
+                for one, other in matrix.abs().gt(_NOTHING).nonzero().tolist():
+                    powers.places.append((row, one, other))
+                    powers.values.append(float(matrix[one, other]))
+                row += 1
+        powers.outputs.extend(each.output for each in product.paths)
+        powers.spans.append((path, len(powers.outputs), entry, len(powers.places)))
+        most = max(most, row)
+    return most
 
 
 def _whole(numbers: object) -> Int[ndarray, "..."]:
@@ -133,7 +184,8 @@ def _whole(numbers: object) -> Int[ndarray, "..."]:
 
 def _linear_maps(interaction: Interaction) -> list[torch.Tensor]:
     """The linear maps of a layer in the order of `Weights.linear`, as matrices that multiply rows from the right."""
-    maps = [*interaction.mix, *interaction.keep]
+    products = [] if interaction.products is None else interaction.products.products()
+    maps = [*interaction.mix, *(mix for product in products for mix in product.mix), *interaction.keep]
     gates = interaction.gate.gates
     if gates is not None:
         for bias, weight in zip(

@@ -26,4 +26,4 @@ def tabulate(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, EquivariantField | VelocityDependentField):
             module.network.radials.tabulate()
-            module.network.compiled = None if module.network.many_body else CompiledNetwork.if_installed()
+            module.network.compiled = CompiledNetwork.if_installed()

@@ -53,6 +53,11 @@ def bessel() -> EquivariantField:
     )
 
 
+def many_body() -> EquivariantField:
+    torch.manual_seed(0)
+    return EquivariantField(ETHANOL, 8, cutoff=CUTOFF, messages=MessageSettings(correlation=2))
+
+
 def velocity_dependent() -> Field:
     torch.manual_seed(0)
     return VelocityDependentField(ETHANOL, 6, cutoff=CUTOFF)
@@ -94,7 +99,7 @@ def difference(fast: Field, at: PhaseState) -> float:
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
-@pytest.mark.parametrize("make", [equivariant, bessel, velocity_dependent, friction, ensemble])
+@pytest.mark.parametrize("make", [equivariant, bessel, many_body, velocity_dependent, friction, ensemble])
 def test_accelerations_are_those_of_torch(make: Callable[[], Field], dtype: torch.dtype) -> None:
     assert 0.0 < difference(compiled(make().to(dtype)), state(dtype=dtype)) < ROUNDING[dtype]
 
@@ -113,16 +118,18 @@ def test_machine_code_on_bessel_functions_is_the_plain_field(dtype: torch.dtype)
     l_max=st.integers(1, 3),
     channels=st.sampled_from([1, 3, 8, 13, 24]),
     layers=st.integers(1, 3),
+    correlation=st.integers(1, 3),
     atoms=st.sampled_from([1, 2, 5, 20]),
     dtype=st.sampled_from(sorted(ROUNDING, key=str)),
     seed=st.integers(0, 1000),
 )
 def test_networks_of_all_sizes(
-    l_max: int, channels: int, layers: int, atoms: int, dtype: torch.dtype, seed: int
+    l_max: int, channels: int, layers: int, correlation: int, atoms: int, dtype: torch.dtype, seed: int
 ) -> None:
     torch.manual_seed(seed)
     system = System.from_atomic_numbers(np.random.default_rng(seed).choice([1, 6, 8], atoms).tolist())
-    field = EquivariantField(system, channels, l_max, layers, cutoff=3.0, zero_net_force=False).to(dtype)
+    messages = MessageSettings(correlation=correlation)
+    field = EquivariantField(system, channels, l_max, layers, 3.0, messages=messages, zero_net_force=False).to(dtype)
     field.readout.scale.uniform_(0.5, 2.0)
     at = state(atoms, dtype=dtype)
     fast = compiled(field)
