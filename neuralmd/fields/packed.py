@@ -63,9 +63,9 @@ class Weights(NamedTuple):
         harmonics: The coefficient of each entry of `Shape.harmonics`.
         couplings: The coefficient of each entry of `Shape.couplings`.
         pairs: The coefficient of each entry of `Shape.pairs`.
-        linear: All linear maps, one below the other, in the order of their use: of each layer the mix of each path, that
-            of each path of each power, what is kept of each degree, and for each higher degree the bias and the matrix
-            of its gates.
+        linear: All linear maps, one below the other, in the order of their use: of each layer the mix of each path,
+            that of each path of each power, what is kept of each degree, and for each higher degree the bias and the
+            matrix of its gates.
     """
 
     intervals: Float[ndarray, " one"]
