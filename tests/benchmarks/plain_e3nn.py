@@ -1,8 +1,8 @@
 """`EquivariantField` written with e3nn's own modules on a list of edges: what the field's speed is measured against.
 
 Messages are an `o3.TensorProduct` in mode uvu whose weights an `e3nn.nn.FullyConnectedNet` gives from the Gaussians of
-the distance and the one-hot pair of elements; they are summed with `index_add`; `o3.Linear` mixes them, and
-`e3nn.nn.Gate` closes the layer. The edges of the fully connected molecules are made once, not at each call.
+the distance and the one-hot pair of elements; they are summed with `index_add`; `o3.Linear` mixes them, their powers
+are an `o3.TensorProduct` in mode uuu, and `e3nn.nn.Gate` closes the layer. The edges of the fully connected molecules are made once, not at each call.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuralmd.fields.equivariant import EquivariantField
+from neuralmd.fields.many_body import ManyBody
 from neuralmd.fields.network import Interaction
 from neuralmd.fields.radial import GaussianBasis, RadialNetwork, smooth_cutoff
 from neuralmd.system import Positions, System
@@ -27,6 +28,31 @@ from neuralmd.system import Positions, System
 def irreps_of(channels: int, l_max: int) -> o3.Irreps:
     """`channels` features of each degree with natural parity."""
     return o3.Irreps([(channels, (degree, (-1) ** degree)) for degree in range(l_max + 1)])
+
+
+class PlainProducts(nn.Module):
+    """Powers of the messages: `o3.TensorProduct` in mode uuu, mixed by `o3.Linear`."""
+
+    def __init__(self, products: ManyBody) -> None:
+        super().__init__()
+        channels, self.root = products.powers[0].mix[0].shape[1], products.correlation**0.5
+        self.kept = (products.l_out + 1) ** 2 * channels
+        self.couplings, self.mixes = nn.ModuleList(), nn.ModuleList()
+        for product in products.products():
+            told = irreps_of(channels, product.l_max)
+            middle = o3.Irreps([(channels, (path.output, (-1) ** path.output)) for path in product.paths])
+            paths = [(path.feature, path.harmonic, k, "uuu", False) for k, path in enumerate(product.paths)]
+            normalisation = {"irrep_normalization": "component", "path_normalization": "none"}
+            self.couplings.append(o3.TensorProduct(told, told, middle, paths, **normalisation))
+            self.mixes.append(o3.Linear(middle, irreps_of(channels, len(product.mix) - 1)))
+            fill(self.mixes[-1], list(product.mix))
+
+    def forward(self, messages: Tensor) -> Tensor:
+        power, total = messages, messages[:, : self.kept]
+        for coupling, mix in zip(self.couplings, self.mixes, strict=True):
+            power = mix(coupling(power, messages))
+            total = total + power[:, : self.kept]
+        return total / self.root
 
 
 class PlainInteraction(nn.Module):
@@ -52,8 +78,12 @@ class PlainInteraction(nn.Module):
             irrep_normalization="component",
             path_normalization="none",
         )
-        self.mix = o3.Linear(middle, self.gate.irreps_in, biases=True)
-        self.keep = o3.Linear(before, self.gate.irreps_in)
+        products = interaction.products
+        self.products = None if products is None else PlainProducts(products)
+        told = self.gate.irreps_in if products is None else irreps_of(channels, max(path.output for path in paths))
+        self.mix = o3.Linear(middle, told, biases=products is None)
+        self.keep = o3.Linear(before, self.gate.irreps_in if products is None else after)
+        self.opened = None if products is None else o3.Linear(after[:1], gates, biases=True)
         inputs = radial.inner.in_features + len(radial.pair)
         width = radial.inner.out_features
         self.radial = FullyConnectedNet([inputs, width, len(paths) * channels], nn.functional.silu)
@@ -67,7 +97,10 @@ class PlainInteraction(nn.Module):
         second.weight.copy_(radial.outer.weight.T * (second.h_in / second.var_in) ** 0.5 / first.act.cst)
         gates = interaction.gate.gates
         scalar_mix, scalar_keep = interaction.mix[0], interaction.keep[0]
-        if gates is not None:
+        if self.opened is not None and gates is not None:
+            self.opened.bias.copy_(gates.bias)
+            fill(self.opened, [gates.weight.T])
+        elif gates is not None:
             scalar_mix = torch.cat((scalar_mix, scalar_mix @ gates.weight.T), dim=1)
             scalar_keep = torch.cat((scalar_keep, scalar_keep @ gates.weight.T), dim=1)
             self.mix.bias.copy_(torch.cat((torch.zeros(self.channels), gates.bias)))
@@ -78,7 +111,11 @@ class PlainInteraction(nn.Module):
         weights = self.radial(inputs) * envelope
         messages = self.product(features[edges[1]], harmonics, weights)
         summed = messages.new_zeros(len(features), messages.shape[1]).index_add(0, edges[0], messages)
-        return self.gate(self.mix(summed) + self.keep(features))
+        if self.products is None or self.opened is None:
+            return self.gate(self.mix(summed) + self.keep(features))
+        mixed = self.products(self.mix(summed)) + self.keep(features)
+        scalars, rest = mixed[:, : self.channels], mixed[:, self.channels :]
+        return self.gate(torch.cat((scalars, self.opened(scalars), rest), dim=1))
 
 
 @torch.no_grad()

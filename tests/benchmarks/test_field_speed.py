@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from turns import least
 
 from neuralmd.fields.equivariant import EquivariantField
+from neuralmd.fields.network import MessageSettings
 from neuralmd.fields.packed import Shape, pack
 from neuralmd.fields.tabulated import tabulate
 from neuralmd.system import PhaseState
@@ -30,10 +31,10 @@ MODES = ("eager", "script")
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 
-@pytest.fixture(scope="module")
-def field() -> EquivariantField:
+@pytest.fixture(scope="module", params=[2, 1], ids=["many-body messages", "plain messages"])
+def field(request: pytest.FixtureRequest) -> EquivariantField:
     torch.manual_seed(0)
-    field = EquivariantField(SYSTEM)
+    field = EquivariantField(SYSTEM, messages=MessageSettings(correlation=request.param))
     field.readout.scale.fill_(0.01)
     return field
 
@@ -183,16 +184,19 @@ def work_of(shape: Shape, channels: int) -> tuple[int, int]:
     """Floating-point operations and bytes of the compiled network for one configuration in single precision.
 
     For each pair of atoms: four rows of the radial table, the couplings that do not vanish, and the messages. For each
-    atom: the matrices. Only the table does not fit the first-level cache, so that only its bytes count.
+    atom: the matrices, and the products of messages. Only the table does not fit the first-level cache, so that only its bytes count.
     """
     atoms, operations, table = len(shape.knots), 0, 0
     pairs = atoms * (atoms - 1)
-    for first, last, entry, entries, l_in, l_out, _, rows in shape.layers.tolist():
+    for first, last, entry, entries, l_in, l_out, _, rows, _, power, powers, _ in shape.layers.tolist():
         read = 4 * (last - first) * channels
         degrees = shape.paths[first:last].tolist()
         messages = sum((2 * l3 + 1) * (2 * (2 * l1 + 1) + 1) for l1, l3 in degrees) * channels
         kept = (min(l_in, l_out) + 1) ** 2
         operations += pairs * (2 * read + messages + 2 * (entries - entry))
+        for path, paths, product, products in shape.powers[power:powers].tolist():
+            operations += atoms * 3 * (products - product) * channels
+            rows += int((2 * shape.outputs[path:paths] + 1).sum())
         operations += atoms * 2 * (rows + kept + l_out) * channels**2
         table += 4 * read * pairs
     return operations, table
