@@ -2,7 +2,8 @@
 
 Messages are an `o3.TensorProduct` in mode uvu whose weights an `e3nn.nn.FullyConnectedNet` gives from the Gaussians of
 the distance and the one-hot pair of elements; they are summed with `index_add`; `o3.Linear` mixes them, their powers
-are an `o3.TensorProduct` in mode uuu, and `e3nn.nn.Gate` closes the layer. The edges of the fully connected molecules are made once, not at each call.
+are an `o3.TensorProduct` in mode uuu, and `e3nn.nn.Gate` closes the layer. The edges of the fully connected molecules
+are made once, not at each call.
 """
 
 from __future__ import annotations

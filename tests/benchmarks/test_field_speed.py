@@ -184,7 +184,8 @@ def work_of(shape: Shape, channels: int) -> tuple[int, int]:
     """Floating-point operations and bytes of the compiled network for one configuration in single precision.
 
     For each pair of atoms: four rows of the radial table, the couplings that do not vanish, and the messages. For each
-    atom: the matrices, and the products of messages. Only the table does not fit the first-level cache, so that only its bytes count.
+    atom: the matrices, and the products of messages. Only the table does not fit the first-level cache, so that only
+    its bytes count.
     """
     atoms, operations, table = len(shape.knots), 0, 0
     pairs = atoms * (atoms - 1)
@@ -194,10 +195,11 @@ def work_of(shape: Shape, channels: int) -> tuple[int, int]:
         messages = sum((2 * l3 + 1) * (2 * (2 * l1 + 1) + 1) for l1, l3 in degrees) * channels
         kept = (min(l_in, l_out) + 1) ** 2
         operations += pairs * (2 * read + messages + 2 * (entries - entry))
+        mixed = rows
         for path, paths, product, products in shape.powers[power:powers].tolist():
             operations += atoms * 3 * (products - product) * channels
-            rows += int((2 * shape.outputs[path:paths] + 1).sum())
-        operations += atoms * 2 * (rows + kept + l_out) * channels**2
+            mixed += int((2 * shape.outputs[path:paths] + 1).sum())
+        operations += atoms * 2 * (mixed + kept + l_out) * channels**2
         table += 4 * read * pairs
     return operations, table
 
