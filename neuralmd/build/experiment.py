@@ -32,6 +32,7 @@ from neuralmd.fields.base import Field
 from neuralmd.fields.conservative import ConservativeField
 from neuralmd.fields.ensemble import EnsembleField
 from neuralmd.fields.statistics import MotionStatistics
+from neuralmd.fields.tabulated import tabulate
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blend_fit import fit_blend
 from neuralmd.interpolators.bridge_fit import fit_bridge
@@ -180,6 +181,7 @@ class _Polish:
 
     def __call__(self, model: nn.Module) -> None:
         if isinstance(model, BidirectionalODE):
+            tabulate(model.eval())
             fit_blend(model, self.data.frames, self.data.split.train)
             fit_bridge(model, self.data.frames, self.data.split.train)
             fit_correction(model, self.data.frames, self.data.split.train)

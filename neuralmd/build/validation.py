@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from neuralmd.build.dataset import Dataset
 from neuralmd.data.windows import spread
 from neuralmd.evaluation.forces import force_errors
 from neuralmd.evaluation.metrics import hidden_frame_errors
+from neuralmd.fields.tabulated import tabulate
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 
 _WINDOWS = 64
@@ -33,7 +35,12 @@ class Validation:
     margin: int
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
-        """The errors, by the names that the run's metrics have: of positions [A] and of forces [eV/A]."""
+        """The errors, by the names that the run's metrics have: of positions [A] and of forces [eV/A].
+
+        They are those of the model as a loaded run has it, with tables and, where numba is there, machine code.
+        """
+        model = deepcopy(model).eval()
+        tabulate(model)
         frames, part = self.data.frames, self.data.split.validation
         windows = spread(part.starts(self.stride, self.stride, self.margin), _WINDOWS)
         errors = hidden_frame_errors(model, frames, windows, self.stride)  # pyright: ignore[reportArgumentType]
