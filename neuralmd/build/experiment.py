@@ -41,6 +41,7 @@ from neuralmd.interpolators.equivariant_fit import fit_equivariant_correction
 from neuralmd.interpolators.learned_blend import LearnedBlend
 from neuralmd.training.augmentation import randomly_rotated, unchanged
 from neuralmd.training.checkpoint import load_weights, pack_system
+from neuralmd.training.clipping import Clipping
 from neuralmd.training.energies import EnergyMatching
 from neuralmd.training.loop import Loop, LoopSettings, Progress
 from neuralmd.training.objectives import (
@@ -92,7 +93,7 @@ def loop(config: Experiment, folder: Path, processes: Processes | None = None) -
         ),
         settings=LoopSettings(
             ema_decay=training.ema_decay,
-            gradient_clip=training.gradient_clip,
+            clipping=Clipping(training.gradient_clip, training.spike_clip),
             validate_every=training.validate_every,
             checkpoint_every=training.checkpoint_every,
             patience=training.patience,

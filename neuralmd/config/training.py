@@ -112,6 +112,10 @@ class Training(Block):
     gradient_clip: float = Field(default=10.0, gt=0)
     """Largest norm of the gradient."""
 
+    spike_clip: float | None = Field(default=None, gt=1)
+    """Largest norm of the gradient in units of what is usual lately, which keeps a single bad batch from undoing a
+    training at a high learning rate; none for no such limit."""
+
     validate_every: int = Field(default=500, ge=1)
     """Steps from one validation to the next."""
 

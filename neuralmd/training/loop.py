@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from neuralmd.errors import CheckpointError, ConfigError, SolverError
 from neuralmd.training.checkpoint import load, load_weights, save
+from neuralmd.training.clipping import Clipping
 from neuralmd.training.processes import Processes
 from neuralmd.training.schedule import Budget, Stage, locate
 from neuralmd.training.tracking import Tracker
@@ -36,7 +37,7 @@ class LoopSettings:
 
     Attributes:
         ema_decay: Decay of the moving average of the weights, per step.
-        gradient_clip: Largest norm of the gradient.
+        clipping: Limits of the gradient's norm.
         validate_every: Steps between validations.
         checkpoint_every: Steps between checkpoints.
         patience: Validations without an improvement after which training stops early; none for never.
@@ -44,7 +45,7 @@ class LoopSettings:
     """
 
     ema_decay: float = 0.999
-    gradient_clip: float = 10.0
+    clipping: Clipping = field(default_factory=Clipping)
     validate_every: int = 500
     checkpoint_every: int = 500
     patience: int | None = None
@@ -63,6 +64,7 @@ class Progress:
         stale: Validations since then.
         skipped: Batches in a row whose loss or gradient was not finite.
         polished: Validation error of the best weights with what was fitted at the end [A]; none before the end.
+        usual_norm: Of the gradient, lately; none at the start.
     """
 
     step: int = 0
@@ -72,6 +74,7 @@ class Progress:
     stale: int = 0
     skipped: int = 0
     polished: float | None = None
+    usual_norm: float | None = None
 
     @property
     def error(self) -> float:
@@ -141,7 +144,7 @@ class Loop:
             while not self._finished():
                 stage, done = locate(self.stages, self._spent())
                 if stage != self.at.stage:
-                    self.at.stage, self.optimizer = stage, self._new_optimizer()
+                    self.at.stage, self.at.usual_norm, self.optimizer = stage, None, self._new_optimizer()
                     optimizer = self.processes.fabric.setup_optimizers(self.optimizer)
                 losses.append(self._step(optimizer, done, began))
                 self.at.step += 1
@@ -197,8 +200,8 @@ class Loop:
         self.processes.fabric.backward(mine)
         spent = self.budget.clock() - began
         loss, self.at.seconds = self.processes.add_up(self.model.parameters(), mine, spent)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
-        if math.isfinite(float(norm)) and math.isfinite(float(loss)):
+        norm, self.at.usual_norm = self.settings.clipping(self.model.parameters(), self.at.usual_norm)
+        if math.isfinite(norm) and math.isfinite(float(loss)):
             optimizer.step()
             self.average.update_parameters(self.model)
             self.at.skipped = 0
