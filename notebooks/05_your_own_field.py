@@ -87,11 +87,11 @@ field
 
 # %%
 from neuralmd.progress import progress
-from neuralmd.training.objectives import DerivativeMatching, project_out_velocity
+from neuralmd.training.objectives import DerivativeMatching, DerivativeSettings, project_out_velocity
 
 STEPS = 3000
 samples = derivative_samples(frames, parts.train)
-objective = DerivativeMatching(field, samples, fine.system, project_out_velocity, batch_size=16)
+objective = DerivativeMatching(field, samples, fine.system, project_out_velocity, DerivativeSettings(batch_size=16))
 optimizer = torch.optim.Adam(field.parameters(), lr=1e-2)
 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-2, total_steps=STEPS)
 generator = torch.Generator().manual_seed(0)

@@ -46,10 +46,13 @@ from neuralmd.training.energies import EnergyMatching
 from neuralmd.training.loop import Loop, LoopSettings, Progress
 from neuralmd.training.objectives import (
     DerivativeMatching,
+    DerivativeSettings,
     Objective,
     TrajectoryMatching,
     TrajectorySettings,
     keep_all,
+    mean_norm,
+    mean_square,
     project_out_velocity,
 )
 from neuralmd.training.processes import Processes
@@ -59,6 +62,8 @@ from neuralmd.training.untrained import Untrained
 
 _AUGMENTATIONS = {"none": unchanged, "rotations": randomly_rotated}
 _CLOCKS = {"wall": time.monotonic, "cpu": time.process_time}
+_LOSSES = {"mean_square": mean_square, "mean_norm": mean_norm}
+
 _FIELD = "field."
 """What the names of the field's weights begin with."""
 
@@ -94,6 +99,7 @@ def loop(config: Experiment, folder: Path, processes: Processes | None = None) -
         settings=LoopSettings(
             ema_decay=training.ema_decay,
             clipping=Clipping(training.gradient_clip, training.spike_clip),
+            beta2=training.beta2,
             validate_every=training.validate_every,
             checkpoint_every=training.checkpoint_every,
             patience=training.patience,
@@ -239,8 +245,7 @@ def _objective(config: StageConfig, model: Trainable, data: Dataset, stride: int
                 samples,
                 data.frames.system,
                 project_out_velocity if projected else keep_all,
-                config.batch_size,
-                reversals=config.augmentation == "reversal",
+                DerivativeSettings(config.batch_size, _LOSSES[config.loss], config.augmentation == "reversal"),
                 energies=_energies(model.field, samples, config.energy_weight),
             )
         case TrajectoryStage():

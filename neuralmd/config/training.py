@@ -36,6 +36,10 @@ class DerivativeStage(_Stage):
     """`thermostat` takes the part along the velocities, which a global thermostat adds, out of the residual. Forces
     have no such part, and are taken as they are."""
 
+    loss: Literal["mean_square", "mean_norm"] = "mean_square"
+    """`mean_square` of the residuals' components, or `mean_norm` of the residuals, whose gradient does not shrink with
+    them."""
+
     target: Literal["differences", "forces"] = "differences"
     """`differences` of the frames, or the file's `forces` over the masses, which no thermostat has touched."""
 
@@ -108,6 +112,10 @@ class Training(Block):
 
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     """Decay of the moving average of the weights, a step."""
+
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    """Decay of Adam's mean of squared gradients, a step: 0.99 forgets them sooner, and so takes smaller steps where the
+    gradient begins to grow."""
 
     gradient_clip: float = Field(default=10.0, gt=0)
     """Largest norm of the gradient."""

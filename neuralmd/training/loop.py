@@ -29,6 +29,7 @@ MODEL = "model.pt"
 
 _LOG_EVERY = 100
 _MOST_SKIPPED = 50
+_BETA1 = 0.9
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class LoopSettings:
     Attributes:
         ema_decay: Decay of the moving average of the weights, per step.
         clipping: Limits of the gradient's norm.
+        beta2: Decay of Adam's mean of squared gradients, per step.
         validate_every: Steps between validations.
         checkpoint_every: Steps between checkpoints.
         patience: Validations without an improvement after which training stops early; none for never.
@@ -46,6 +48,7 @@ class LoopSettings:
 
     ema_decay: float = 0.999
     clipping: Clipping = field(default_factory=Clipping)
+    beta2: float = 0.999
     validate_every: int = 500
     checkpoint_every: int = 500
     patience: int | None = None
@@ -277,7 +280,7 @@ class Loop:
         return self._spent() >= 1.0 or (patience is not None and self.at.stale >= patience)
 
     def _new_optimizer(self) -> Optimizer:
-        return torch.optim.Adam(self.model.parameters(), lr=0.0, fused=True)
+        return torch.optim.Adam(self.model.parameters(), lr=0.0, betas=(_BETA1, self.settings.beta2), fused=True)
 
 
 def _moving_average(decay: float) -> Callable[[Any, Any, Any], None]:

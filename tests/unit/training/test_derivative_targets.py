@@ -22,7 +22,13 @@ from neuralmd.interpolators.blending import PowerBlend
 from neuralmd.ode.solve import solve
 from neuralmd.ode.solvers import BlanesMoan, Solver, VelocityVerlet
 from neuralmd.system import PhaseState, System
-from neuralmd.training.objectives import DerivativeMatching, Projection, keep_all, project_out_velocity
+from neuralmd.training.objectives import (
+    DerivativeMatching,
+    DerivativeSettings,
+    Projection,
+    keep_all,
+    project_out_velocity,
+)
 
 THREE = System(np.array([1, 1, 1]), np.ones(3))
 EVERY = 1.2
@@ -50,7 +56,7 @@ def thinned() -> Trajectory:
 def fitted(samples: DerivativeSamples, system: System, projection: Projection = keep_all) -> MorseField:
     """A Morse field whose three numbers are found from wrong ones, always in the same number of steps."""
     field = MorseField(depth=0.04, alpha=1.8, length=1.25)
-    objective = DerivativeMatching(field, samples, system, projection, 1)
+    objective = DerivativeMatching(field, samples, system, projection, DerivativeSettings(1))
     optimizer = torch.optim.LBFGS(
         field.parameters(), max_iter=25, line_search_fn="strong_wolfe", tolerance_grad=0.0, tolerance_change=0.0
     )
@@ -110,7 +116,7 @@ def test_parts_of_a_batch_add_up_to_its_loss(thinned: Trajectory, difference: Di
     """As several processes share it."""
     frames = Frames.of(with_seven_point_velocities(thinned))
     samples = difference_samples(frames, Part((range(100),)), difference)
-    objective = DerivativeMatching(MorseField(depth=0.04), samples, THREE, keep_all, 12)
+    objective = DerivativeMatching(MorseField(depth=0.04), samples, THREE, keep_all, DerivativeSettings(12))
     batch = objective.draw(torch.Generator().manual_seed(0), 0.0)
     parts = [objective(batch, rows) for rows in (slice(0, 5), slice(5, 12))]
     torch.testing.assert_close(sum(parts), objective(batch))

@@ -13,7 +13,7 @@ from neuralmd.data.samples import DerivativeSamples
 from neuralmd.errors import DataError
 from neuralmd.fields.conservative import ConservativeField
 from neuralmd.training.energies import EnergyMatching
-from neuralmd.training.objectives import DerivativeMatching, keep_all
+from neuralmd.training.objectives import DerivativeMatching, DerivativeSettings, keep_all
 
 FAR = -137.0
 """A constant that no field can know [eV]."""
@@ -38,7 +38,9 @@ def samples(truth: ConservativeField) -> DerivativeSamples:
 
 
 def objective(learner: ConservativeField, known: DerivativeSamples, weight: float) -> DerivativeMatching:
-    return DerivativeMatching(learner, known, HYDROGENS, keep_all, 8, energies=EnergyMatching(learner, known, weight))
+    return DerivativeMatching(
+        learner, known, HYDROGENS, keep_all, DerivativeSettings(8), energies=EnergyMatching(learner, known, weight)
+    )
 
 
 def test_the_true_field_has_no_loss_whatever_the_zero_of_energy() -> None:

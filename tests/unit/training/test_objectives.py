@@ -19,9 +19,12 @@ from neuralmd.ode.solvers import VelocityVerlet
 from neuralmd.system import PhaseState, System, Velocities
 from neuralmd.training.objectives import (
     DerivativeMatching,
+    DerivativeSettings,
     TrajectoryMatching,
     TrajectorySettings,
     keep_all,
+    mean_norm,
+    mean_square,
     project_out_velocity,
 )
 
@@ -56,11 +59,36 @@ def _double_precision() -> object:
 
 def test_second_differences_of_verlet_are_matched_exactly_by_the_true_field() -> None:
     frames = verlet()
-    objective = DerivativeMatching(HarmonicField(OMEGA), derivative_samples(frames, WHOLE), SYSTEM, keep_all, 64)
+    objective = DerivativeMatching(
+        HarmonicField(OMEGA), derivative_samples(frames, WHOLE), SYSTEM, keep_all, DerivativeSettings(64)
+    )
     batch = objective.draw(torch.Generator().manual_seed(0), 0.0)
     assert objective(batch).item() < 1e-20
-    wrong = DerivativeMatching(HarmonicField(2 * OMEGA), derivative_samples(frames, WHOLE), SYSTEM, keep_all, 64)
+    wrong = DerivativeMatching(
+        HarmonicField(2 * OMEGA), derivative_samples(frames, WHOLE), SYSTEM, keep_all, DerivativeSettings(64)
+    )
     assert wrong(batch).item() == pytest.approx(9.0, rel=0.3)
+
+
+def test_losses_of_known_residuals() -> None:
+    residual = torch.tensor([[[3.0, 4.0, 0.0], [0.0, 0.0, 0.0]], [[0.0, 0.0, 2.0], [1.0, 2.0, 2.0]]])
+    assert mean_square(residual).item() == pytest.approx((25 + 4 + 9) / 12)
+    assert mean_norm(residual).item() == pytest.approx((5 + 0 + 2 + 3) / 4, abs=1e-5)
+    turned = residual.requires_grad_()
+    mean_norm(turned).backward()
+    assert turned.grad is not None
+    torch.testing.assert_close(turned.grad[0, 0], torch.tensor([0.6, 0.8, 0.0]) / 4)
+    assert turned.grad[0, 1].abs().max() == 0  # where the norm has no derivative
+
+
+def test_the_objective_minimises_the_loss_that_it_is_given() -> None:
+    samples, field = derivative_samples(verlet(), WHOLE), HarmonicField(2 * OMEGA)
+    losses = {}
+    for loss in (mean_square, mean_norm):
+        objective = DerivativeMatching(field, samples, SYSTEM, keep_all, DerivativeSettings(50, loss))
+        losses[loss] = objective(objective.draw(torch.Generator().manual_seed(0), 0.0)).item()
+    assert losses[mean_norm] < (3 * losses[mean_square]) ** 0.5  # Jensen: the mean norm is below the root mean square
+    assert losses[mean_norm] > 0.8 * (3 * losses[mean_square]) ** 0.5
 
 
 @pytest.mark.parametrize("neighbours", [False, True])
@@ -70,7 +98,9 @@ def test_reversals_turn_velocities_around_and_change_nothing_for_what_does_not_r
         here = PhaseState(samples.positions, samples.velocities)
         samples = replace(samples, before=here, after=here)
     plain, turning = (
-        DerivativeMatching(HarmonicField(OMEGA), samples, SYSTEM, keep_all, 100, reversals=reversals)
+        DerivativeMatching(
+            HarmonicField(OMEGA), samples, SYSTEM, keep_all, DerivativeSettings(100, reversals=reversals)
+        )
         for reversals in (False, True)
     )
     first, second = (one.draw(torch.Generator().manual_seed(0), 0.0) for one in (plain, turning))
@@ -91,8 +121,8 @@ def test_projection_hides_a_global_thermostat_and_nothing_else() -> None:
     frames = verlet(friction=0.05)
     samples = derivative_samples(frames, WHOLE)
     generator = torch.Generator()
-    projected = DerivativeMatching(HarmonicField(OMEGA), samples, SYSTEM, project_out_velocity, 128)
-    plain = DerivativeMatching(HarmonicField(OMEGA), samples, SYSTEM, keep_all, 128)
+    projected = DerivativeMatching(HarmonicField(OMEGA), samples, SYSTEM, project_out_velocity, DerivativeSettings(128))
+    plain = DerivativeMatching(HarmonicField(OMEGA), samples, SYSTEM, keep_all, DerivativeSettings(128))
     batch = projected.draw(generator.manual_seed(0), 0.0)
     assert projected(batch).item() < 0.02 * plain(batch).item()
     residual, velocities = torch.randn(5, 3, 3), torch.randn(5, 3, 3)
@@ -113,7 +143,9 @@ class SkewedField(HarmonicField):
 
 def test_a_learned_velocity_is_matched_too() -> None:
     samples = derivative_samples(verlet(), WHOLE)
-    objective = DerivativeMatching(SkewedField(OMEGA), samples, SYSTEM, keep_all, len(samples.positions))
+    objective = DerivativeMatching(
+        SkewedField(OMEGA), samples, SYSTEM, keep_all, DerivativeSettings(len(samples.positions))
+    )
     assert objective(samples).item() == pytest.approx(0.25, rel=1e-6)
 
 

@@ -23,6 +23,7 @@ from neuralmd.ode.solvers import RK4, VelocityVerlet
 from neuralmd.training.augmentation import randomly_rotated
 from neuralmd.training.objectives import (
     DerivativeMatching,
+    DerivativeSettings,
     Objective,
     TrajectoryMatching,
     TrajectorySettings,
@@ -53,7 +54,9 @@ def vibrating() -> Frames:
 def derivative(kind: str) -> Objective:
     frames = vibrating()
     samples = derivative_samples(frames, TRAINING)
-    return DerivativeMatching(LEARNED[kind](torch.float64), samples, HYDROGENS, project_out_velocity, BATCH)
+    return DerivativeMatching(
+        LEARNED[kind](torch.float64), samples, HYDROGENS, project_out_velocity, DerivativeSettings(BATCH)
+    )
 
 
 def trajectory(kind: str) -> Objective:

@@ -10,7 +10,7 @@ from small_fields import HYDROGENS, ensemble
 from neuralmd.data.samples import DerivativeSamples
 from neuralmd.errors import ConfigError
 from neuralmd.fields.base import Field
-from neuralmd.training.objectives import DerivativeMatching, keep_all
+from neuralmd.training.objectives import DerivativeMatching, DerivativeSettings, keep_all
 from neuralmd.training.separately import Separately
 
 
@@ -27,7 +27,7 @@ def samples() -> DerivativeSamples:
 
 
 def objective(field: Field, batch_size: int = 4) -> DerivativeMatching:
-    return DerivativeMatching(field, samples(), HYDROGENS, keep_all, batch_size)
+    return DerivativeMatching(field, samples(), HYDROGENS, keep_all, DerivativeSettings(batch_size))
 
 
 def test_the_loss_is_the_mean_of_losses_and_not_the_loss_of_the_mean() -> None:
