@@ -15,6 +15,7 @@ from neuralmd.data.anchors import Anchors
 from neuralmd.data.engines import calculator
 from neuralmd.data.molecules import molecule
 from neuralmd.fields.equivariant import EquivariantField
+from neuralmd.fields.network import MessageSettings
 from neuralmd.fields.tabulated import tabulate
 from neuralmd.interpolators.bidirectional import BidirectionalODE
 from neuralmd.interpolators.blending import CompactBlend, PowerBlend
@@ -25,10 +26,10 @@ STRIDE, TIMESTEP, WINDOWS = 20, 0.5, 64
 GAP = STRIDE * TIMESTEP
 
 
-@pytest.fixture(scope="module")
-def field() -> EquivariantField:
+@pytest.fixture(scope="module", params=[2, 1], ids=["many-body messages", "plain messages"])
+def field(request: pytest.FixtureRequest) -> EquivariantField:
     torch.manual_seed(0)
-    field = EquivariantField(SYSTEM)
+    field = EquivariantField(SYSTEM, messages=MessageSettings(correlation=request.param))
     field.readout.scale.fill_(0.01)
     tabulate(field.eval().requires_grad_(requires_grad=False))
     return field
