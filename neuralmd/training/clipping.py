@@ -18,9 +18,8 @@ class Clipping:
 
     g <- g min(1, limit / |g|),   limit = min(largest, spike u),   u <- u + (min(|g|, limit) - u) / 50
 
-    The gradient of a squared error falls with the error, by a factor of a hundred in a training, so that no fixed limit
-    holds back a single bad step for long. One such step at a high learning rate can throw a field off so far that it
-    takes thousands of steps to come back.
+    The gradient of a squared error falls with the error, so that no fixed limit holds back a single bad step for long.
+    One such step at a high learning rate can throw a field off so far that it takes thousands of steps to come back.
 
     Attributes:
         largest: The largest norm.
